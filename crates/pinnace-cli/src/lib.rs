@@ -1,0 +1,40 @@
+//! The `pinnace` command as a library: the command tree, one module a command, and the one place that prints errors.
+//!
+//! Data goes to standard output, talk to standard error; colour only on a terminal. A command returns an
+//! [`ExitCode`]; every expected failure is a `Complaint`, which says what, where and the way out.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod complaint;
+
+use clap::{CommandFactory as _, Parser};
+use pinnace_types::ExitCode;
+
+use commands::Command;
+use complaint::Complaint;
+
+/// Microservices in Python and Rust: hosts unchanged Flask, Django and FastAPI applications, and runs whole systems of them.
+#[derive(Debug, Parser)]
+#[command(name = "pinnace", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Parses the process's arguments, runs the command and prints what went wrong.
+pub fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(code) => code,
+        Err(complaint) => {
+            complaint.print();
+            complaint.code()
+        }
+    }
+}
+
+/// The command tree, from which the reference page and shell completions are generated.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

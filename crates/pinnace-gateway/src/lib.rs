@@ -1,0 +1,3 @@
+//! The edge: routes, proxying, problems
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Descriptors, process groups, guards, shared memory

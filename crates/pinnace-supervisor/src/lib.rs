@@ -1,0 +1,3 @@
+//! Service processes: environments, start order, health, reload, logs, shutdown
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Request ids, logs, the metrics that all workers of a service share
+
+#![forbid(unsafe_code)]

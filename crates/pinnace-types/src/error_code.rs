@@ -1,0 +1,78 @@
+//! What can go wrong at an HTTP border of the platform: one closed table, mapped once to a status.
+//!
+//! A code is part of the API: clients may match on it, so names are added and never changed.
+
+use serde::{Deserialize, Serialize};
+
+/// A failure's kind, as it stands in the `code` member of a problem document.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, schemars::JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The request itself is malformed.
+    BadRequest,
+    /// No or a wrong token.
+    Unauthenticated,
+    /// Known, but not allowed: also a foreign `Host` or `Origin`.
+    Forbidden,
+    /// No such path, route, service or instance.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// It contradicts what is there, such as scaling a service that cannot be scaled.
+    Conflict,
+    /// The body is larger than the limit.
+    TooLarge,
+    /// The header section is larger than the limit.
+    HeadersTooLarge,
+    /// The client did not send its request in time.
+    RequestTimeout,
+    /// A defect of ours; the log has the details.
+    Internal,
+    /// The service was reached and broke the connection or answered nonsense.
+    BadUpstream,
+    /// The service does not run, starts, or is overloaded.
+    Unavailable,
+    /// The service did not answer in time.
+    UpstreamTimeout,
+}
+
+impl ErrorCode {
+    /// The HTTP status that carries this code (RFC 9110 section 15, RFC 6585).
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::HeadersTooLarge => 431,
+            Self::Internal => 500,
+            Self::BadUpstream => 502,
+            Self::Unavailable => 503,
+            Self::UpstreamTimeout => 504,
+        }
+    }
+
+    /// The sentence that stands for the code, a problem's `title`.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::BadRequest => "Bad request",
+            Self::Unauthenticated => "Not authenticated",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::RequestTimeout => "Request timeout",
+            Self::Conflict => "Conflict",
+            Self::TooLarge => "Content too large",
+            Self::HeadersTooLarge => "Header fields too large",
+            Self::Internal => "Internal error",
+            Self::BadUpstream => "Bad gateway",
+            Self::Unavailable => "Service unavailable",
+            Self::UpstreamTimeout => "Gateway timeout",
+        }
+    }
+}

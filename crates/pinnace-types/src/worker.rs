@@ -1,0 +1,152 @@
+//! What a `serve` parent and its workers say to each other.
+//!
+//! A worker is a fresh interpreter that inherits the listening sockets, one end of a socket pair for control, and the
+//! shared metrics. Its [`WorkerConfig`] stands as JSON in [`crate::environment::WORKER`]. On the control socket both sides
+//! write one JSON document a line: [`WorkerEvent`] upwards, [`WorkerCommand`] downwards. End of file means that the
+//! other side is gone: a worker ends at once, a parent reaps it.
+
+use serde::{Deserialize, Serialize};
+
+/// All that a worker has to know; there are no other settings.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// The parent's version; a worker of another one refuses.
+    pub version: String,
+    /// Which worker this is, from 0; also its slot in the shared metrics.
+    pub index: u32,
+    /// The service's name, for logs.
+    pub service: String,
+    /// `module:attribute`, or nothing: found by convention.
+    pub target: Option<String>,
+    /// The folder that is put first on `sys.path`.
+    pub app_dir: String,
+    /// What the target is.
+    pub interface: Interface,
+    /// Whether the ASGI lifespan protocol is spoken.
+    pub lifespan: Lifespan,
+    /// The listening sockets' descriptors.
+    pub listen_fds: Vec<i32>,
+    /// The control socket's descriptor.
+    pub control_fd: i32,
+    /// The shared metrics' descriptor.
+    pub metrics_fd: i32,
+    /// Threads for synchronous work.
+    pub threads: u32,
+    /// Requests that may wait for such a thread; more are answered with 503.
+    pub queue: u32,
+    /// Prefix of the management paths, `/-`.
+    pub management_prefix: String,
+    /// What the application is mounted under, ASGI's `root_path` and WSGI's `SCRIPT_NAME`.
+    pub root_path: String,
+    /// Whether each request is logged.
+    pub access_log: bool,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Bytes that a request body may have; nothing: no limit.
+    pub max_body_bytes: Option<u64>,
+}
+
+/// What a target is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interface {
+    /// Found out from the object itself.
+    #[default]
+    Auto,
+    /// An ASGI 3 application.
+    Asgi,
+    /// A WSGI application (PEP 3333).
+    Wsgi,
+}
+
+/// Whether the lifespan protocol is spoken.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lifespan {
+    /// Tried; an application that raises on it is served without.
+    #[default]
+    Auto,
+    /// Demanded: an application that raises on it does not start.
+    On,
+    /// Not spoken.
+    Off,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people, in one line, coloured on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a worker tells its parent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WorkerEvent {
+    /// The application was imported.
+    Loaded {
+        /// `module:attribute` as it was found.
+        target: String,
+        /// What it turned out to be.
+        interface: Interface,
+        /// Name and version, such as `FastAPI 0.163.0`; `ASGI` or `WSGI` where it is none that is known.
+        framework: String,
+        /// The interpreter, such as `CPython 3.11.7`.
+        python: String,
+    },
+    /// It answers requests from now on.
+    Ready,
+    /// It cannot start, and ends with this.
+    Failed(Failure),
+    /// It has drained, its lifespan has ended, and it ends now.
+    Stopped,
+}
+
+/// What a parent tells a worker.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WorkerCommand {
+    /// Accept no more, finish what is there, end.
+    Drain {
+        /// For how long an idle keep-alive connection is still answered (with `Connection: close`) before it is closed:
+        /// a client that writes at the very moment of closing would lose its request.
+        linger_ms: u64,
+        /// After this long everything is cut off.
+        timeout_ms: u64,
+    },
+}
+
+/// Why a service cannot start.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The kind.
+    pub kind: FailureKind,
+    /// One sentence.
+    pub message: String,
+    /// More lines: the traceback, or what was tried.
+    pub detail: Vec<String>,
+    /// The way out, where there is one.
+    pub hint: Option<String>,
+}
+
+/// The kinds of [`Failure`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// No application at the target, or none by convention.
+    NotFound,
+    /// The module raises on import.
+    Import,
+    /// The lifespan's startup failed.
+    Lifespan,
+    /// The interpreter cannot host: no runtime for it, another version, no interpreter.
+    Interpreter,
+    /// It ended or hung before it was ready.
+    Died,
+}

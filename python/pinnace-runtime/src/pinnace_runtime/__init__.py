@@ -1,0 +1,1 @@
+"""The extension module that hosts applications; private to `pinnace`."""

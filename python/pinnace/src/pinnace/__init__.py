@@ -1,0 +1,1 @@
+"""Microservices in Python and Rust; see the `pinnace` command."""

@@ -1,0 +1,40 @@
+//! Checks and generators of the workspace: `cargo xtask --help`.
+
+#![forbid(unsafe_code)]
+
+mod runtime;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks and generators of the workspace.
+#[derive(Parser)]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the Python runtime for an interpreter and lay it beside the binary
+    Runtime(runtime::RuntimeArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Xtask::parse().task {
+        Task::Runtime(args) => args.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a build tool talks on standard error")]
+fn complain(message: &str) {
+    eprintln!("xtask: {message}");
+}
