@@ -13,6 +13,7 @@ pub mod control;
 pub mod environment;
 mod error_code;
 mod exit_code;
+pub mod gateway;
 mod human_duration;
 mod name;
 mod problem;
