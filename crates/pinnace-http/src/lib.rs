@@ -1,3 +1,22 @@
-//! The HTTP server and client that workers, gateway and hub share
+//! The HTTP server and client that workers, the gateway, the hub and the supervisor share.
+//!
+//! The server keeps the promise that a reload loses no request: see [`Drain`]. Everything else follows hyper, within the
+//! limits of [`ServerConfig`]. It runs on a current-thread runtime (a Python worker) and on a multi-threaded one alike.
+//!
+//! Where to read next: `server.rs` for accepting and limits, `server/lifetime.rs` for how one connection ends.
 
 #![forbid(unsafe_code)]
+
+mod body;
+mod connection;
+mod drain;
+mod limited;
+mod problem;
+mod server;
+
+pub use body::{Body, BodyClosed, BodySender, BoxError};
+pub use connection::{Connection, Peer};
+pub use drain::Drain;
+pub use limited::{BodyTooLarge, Limited};
+pub use problem::problem_response;
+pub use server::{Handler, Listener, Server, ServerConfig, ServerCounters};

@@ -1,0 +1,195 @@
+//! What a handler learns about the connection that a request came on, and how busy that connection is.
+//!
+//! Hyper tells nobody whether a connection is idle, in the middle of a request's head, or answering; yet timeouts and
+//! draining depend on it. The stream below hyper and the service above it report here.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::Drain;
+
+/// The other side of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Peer {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket, whose other side has no address.
+    Unix,
+}
+
+/// One connection of a server.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other side.
+    pub peer: Peer,
+    /// Our side; absent on a Unix socket.
+    pub local: Option<SocketAddr>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Unique within the process.
+    pub id: u64,
+    pub(crate) drain: Drain,
+    pub(crate) activity: Activity,
+}
+
+/// How busy a connection is. Times are milliseconds since its start, plus one; zero says "not".
+pub(crate) struct Activity {
+    started: Instant,
+    in_flight: AtomicU32,
+    head_since: AtomicU64,
+    idle_since: AtomicU64,
+    http2: AtomicBool,
+    seen_bytes: AtomicBool,
+    upgraded: AtomicBool,
+    cut: AtomicBool,
+    reader: Mutex<Option<Waker>>,
+}
+
+/// Counts one request as being answered until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(pub(crate) Arc<Connection>);
+
+impl Connection {
+    /// Resolves when the server begins to drain: the moment to close a WebSocket politely.
+    pub async fn draining(&self) {
+        self.drain.begun().await;
+    }
+
+    /// Whether the server drains.
+    pub fn is_draining(&self) -> bool {
+        self.drain.has_begun()
+    }
+}
+
+impl Peer {
+    /// Whether the other side is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix => formatter.write_str("unix"),
+        }
+    }
+}
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            head_since: AtomicU64::new(0),
+            idle_since: AtomicU64::new(1),
+            http2: AtomicBool::new(false),
+            seen_bytes: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            reader: Mutex::new(None),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn instant(&self, millis: u64) -> Instant {
+        self.started + Duration::from_millis(millis.saturating_sub(1))
+    }
+
+    /// The stream has read something.
+    pub(crate) fn on_read(&self, bytes: &[u8]) {
+        if !self.seen_bytes.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI * HTTP/2") {
+            self.http2.store(true, Ordering::Relaxed);
+        }
+        if self.in_flight.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn mark_http2(&self) {
+        self.http2.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mark_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// Since when an unfinished head of a request is there (HTTP/1 only: HTTP/2 has frames of other kinds).
+    pub(crate) fn head_since(&self) -> Option<Instant> {
+        let millis = self.head_since.load(Ordering::Relaxed);
+        (millis != 0 && !self.is_http2() && self.in_flight.load(Ordering::Acquire) == 0).then(|| self.instant(millis))
+    }
+
+    /// Since when nothing is being answered.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        (self.in_flight.load(Ordering::Acquire) == 0).then(|| self.instant(self.idle_since.load(Ordering::Relaxed)))
+    }
+
+    /// Breaks an upgraded connection: its stream reads an error from now on.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        if let Some(waker) = self.reader.lock().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the connection was cut; remembers the reader of an upgraded one, to wake it when that happens.
+    pub(crate) fn is_cut(&self, reader: &Waker) -> bool {
+        if !self.is_upgraded() {
+            return false;
+        }
+        let mut known = self.reader.lock();
+        if !known.as_ref().is_some_and(|known| known.will_wake(reader)) {
+            *known = Some(reader.clone());
+        }
+        self.cut.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Activity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Activity").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
+
+impl InFlight {
+    pub(crate) fn begin(connection: Arc<Connection>) -> Self {
+        let activity = &connection.activity;
+        activity.in_flight.fetch_add(1, Ordering::AcqRel);
+        activity.head_since.store(0, Ordering::Relaxed);
+        Self(connection)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let activity = &self.0.activity;
+        activity.idle_since.store(activity.now(), Ordering::Relaxed);
+        activity.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}

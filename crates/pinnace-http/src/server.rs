@@ -1,0 +1,309 @@
+//! The server: accepts within a bound, speaks HTTP/1.1 and HTTP/2 (prior knowledge), and drains.
+//!
+//! It starts on hyper. What hyper does not do is here and in the modules below: `stream` reports how busy a connection
+//! is, `lifetime` decides when one ends, `service` counts requests and says `Connection: close`.
+
+mod lifetime;
+mod service;
+mod stream;
+
+use std::collections::HashMap;
+use std::future;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Request;
+use http::Response;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::Body;
+use crate::Connection;
+use crate::Drain;
+use crate::Peer;
+use crate::connection::Activity;
+use stream::Socket;
+
+/// How long accepting pauses when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The least that hyper accepts as its buffer, which is what bounds a head.
+const SMALLEST_BUFFER: usize = 8192;
+/// Streams that one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 256;
+/// Streams that a client may reset before they were handled; more ends the connection (CVE-2023-44487).
+const MAX_RESETS: usize = 50;
+
+/// The limits of a server.
+///
+/// Defaults: head within 30 s, 64 KiB and 100 fields; 10 000 connections; idle ones closed after 75 s, which is longer
+/// than common clients and balancers keep theirs; no limit for a body; scheme `http`.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// From the first byte of a request's head to its last; then 408.
+    pub header_timeout: Duration,
+    /// Bytes of a request's head, at least 8 KiB; more is 431.
+    pub max_header_bytes: usize,
+    /// Fields of a request's head; more is 431.
+    pub max_headers: usize,
+    /// Connections at a time; more wait in the listener's queue.
+    pub max_connections: usize,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// Bytes that a request may announce as its body; more is 413. Bodies of unknown length are the handler's matter,
+    /// see [`crate::Limited`].
+    pub max_body_bytes: Option<u64>,
+    /// What handlers are told as the scheme.
+    pub scheme: &'static str,
+}
+
+/// What answers requests.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// Answers one request. The future is dropped when the client goes away.
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// What a server has counted; readable while it runs.
+#[derive(Debug, Default)]
+pub struct ServerCounters {
+    accepted: AtomicU64,
+    open: AtomicU64,
+    full: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// A server that has not begun to serve.
+#[derive(Debug)]
+pub struct Server<H> {
+    config: ServerConfig,
+    handler: H,
+    counters: Arc<ServerCounters>,
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+struct Shared<H> {
+    config: ServerConfig,
+    handler: H,
+    counters: Arc<ServerCounters>,
+    drain: Drain,
+    /// Upgraded connections live on outside their task; here they are found when they must be cut.
+    upgraded: Arc<Mutex<HashMap<u64, Weak<Connection>>>>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(30),
+            max_header_bytes: 64 << 10,
+            max_headers: 100,
+            max_connections: 10_000,
+            idle_timeout: Duration::from_secs(75),
+            max_body_bytes: None,
+            scheme: "http",
+        }
+    }
+}
+
+impl ServerCounters {
+    /// Connections that were ever accepted.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How often accepting had to wait because there were `max_connections`.
+    pub fn full(&self) -> u64 {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// How often a connection could not be accepted.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Listener {
+    /// Takes over a listening socket, which must be non-blocking.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(listener).map(Self::Tcp)
+    }
+}
+
+impl<H: Handler> Server<H> {
+    /// A server with these limits.
+    pub fn new(config: ServerConfig, handler: H) -> Self {
+        Self { config, handler, counters: Arc::default() }
+    }
+
+    /// The server's counters.
+    pub fn counters(&self) -> Arc<ServerCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Serves until the drain is over and the last connection is gone. Dropping the future cuts every connection.
+    pub async fn serve(self, listeners: Vec<Listener>, drain: Drain) {
+        let limit = self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let places = Arc::new(Semaphore::new(limit));
+        let shared = Arc::new(Shared {
+            config: self.config,
+            handler: self.handler,
+            counters: self.counters,
+            drain: drain.clone(),
+            upgraded: Arc::default(),
+        });
+        let protocol = Arc::new(protocol(&shared.config));
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.begun() => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                (socket, peer, place) = accept(&listeners, &places, &shared.counters) => {
+                    let connection = shared.connection(&socket, peer);
+                    connections.spawn(lifetime::run(Arc::clone(&shared), Arc::clone(&protocol), socket, connection, place));
+                }
+            }
+        }
+        drop(listeners);
+        shared.finish(connections, &places, u32::try_from(limit).unwrap_or(u32::MAX)).await;
+    }
+}
+
+impl<H: Handler> Shared<H> {
+    fn connection(&self, socket: &Socket, peer: Peer) -> Arc<Connection> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        self.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Connection {
+            peer,
+            local: socket.local(),
+            scheme: self.config.scheme,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            drain: self.drain.clone(),
+            activity: Activity::new(),
+        })
+    }
+
+    /// Waits for every connection, upgraded ones included (each holds a place); cuts what is left at the deadline.
+    async fn finish(&self, mut connections: JoinSet<()>, places: &Semaphore, limit: u32) {
+        let mut known = self.drain.deadlines();
+        let all_gone = async {
+            while connections.join_next().await.is_some() {}
+            let _ = places.acquire_many(limit).await;
+        };
+        tokio::pin!(all_gone);
+        while let Some(deadlines) = known {
+            tokio::select! {
+                () = &mut all_gone => return,
+                () = tokio::time::sleep_until(deadlines.cut) => break,
+                changed = self.drain.deadlines_after(known) => known = Some(changed),
+            }
+        }
+        for connection in self.upgraded.lock().values().filter_map(Weak::upgrade) {
+            connection.activity.cut();
+        }
+        // The set of tasks is dropped with `all_gone`, which aborts them.
+    }
+}
+
+fn protocol(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    // Our own clock distinguishes an idle connection from an unfinished head; hyper's does not.
+    http1.header_read_timeout(None).max_buf_size(config.max_header_bytes.max(SMALLEST_BUFFER));
+    if config.max_headers != 100 {
+        http1.max_headers(config.max_headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_header_list_size(u32::try_from(config.max_header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+/// Waits for a place, then for a connection; may be dropped at any time without losing one.
+async fn accept(
+    listeners: &[Listener],
+    places: &Arc<Semaphore>,
+    counters: &ServerCounters,
+) -> (Socket, Peer, OwnedSemaphorePermit) {
+    if places.available_permits() == 0 {
+        counters.full.fetch_add(1, Ordering::Relaxed);
+    }
+    let Ok(place) = Arc::clone(places).acquire_owned().await else {
+        // Nobody closes the semaphore.
+        return future::pending().await;
+    };
+    loop {
+        match future::poll_fn(|context| poll_accept(listeners, context)).await {
+            Ok((socket, peer)) => return (socket, peer, place),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                counters.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn poll_accept(listeners: &[Listener], context: &mut std::task::Context<'_>) -> Poll<io::Result<(Socket, Peer)>> {
+    for listener in listeners {
+        let accepted = match listener {
+            Listener::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, peer)| {
+                // Without it a response in two pieces waits for the peer's delayed acknowledgement; a failure is harmless.
+                let _ = stream.set_nodelay(true);
+                (Socket::Tcp(stream), Peer::Tcp(peer))
+            }),
+            Listener::Unix(listener) => {
+                listener.poll_accept(context).map_ok(|(stream, _)| (Socket::Unix(stream), Peer::Unix))
+            }
+        };
+        if accepted.is_ready() {
+            return accepted;
+        }
+    }
+    Poll::Pending
+}
+
+/// Whether the client itself went away before it was accepted.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
