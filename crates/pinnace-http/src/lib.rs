@@ -8,11 +8,13 @@
 #![forbid(unsafe_code)]
 
 mod body;
+pub mod client;
 mod connection;
 mod drain;
 mod limited;
 mod problem;
 mod server;
+pub mod unix;
 
 pub use body::{Body, BodyClosed, BodySender, BoxError};
 pub use connection::{Connection, Peer};
