@@ -1,0 +1,143 @@
+//! The scope: what an application is told about a request before its first message.
+
+use ::http::request::Parts;
+use ::http::{HeaderMap, HeaderName, Version, header};
+use percent_encoding::percent_decode_str;
+use pinnace_types::RequestId;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+
+use super::Asgi;
+use crate::handler::{ConnectionInfo, RequestIdentity};
+
+/// The scope of `http`.
+pub(super) fn http<'py>(
+    py: Python<'py>,
+    asgi: &Asgi,
+    parts: &Parts,
+    connection: &ConnectionInfo,
+) -> PyResult<Bound<'py, PyDict>> {
+    let scope = common(py, asgi, parts, connection)?;
+    scope.set_item(intern!(py, "type"), intern!(py, "http"))?;
+    // From 2.4 on Starlette would no longer listen for a disconnect while its stream is idle.
+    scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.3"))?)?;
+    scope.set_item(intern!(py, "method"), PyString::intern(py, parts.method.as_str()))?;
+    scope.set_item(intern!(py, "scheme"), connection.scheme())?;
+    Ok(scope)
+}
+
+/// The scope of `websocket`.
+pub(super) fn websocket<'py>(
+    py: Python<'py>,
+    asgi: &Asgi,
+    parts: &Parts,
+    connection: &ConnectionInfo,
+) -> PyResult<Bound<'py, PyDict>> {
+    let scope = common(py, asgi, parts, connection)?;
+    scope.set_item(intern!(py, "type"), intern!(py, "websocket"))?;
+    scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.4"))?)?;
+    scope.set_item(intern!(py, "scheme"), if connection.scheme() == "https" { "wss" } else { "ws" })?;
+    scope.set_item(intern!(py, "subprotocols"), subprotocols(&parts.headers))?;
+    let extensions = PyDict::new(py);
+    extensions.set_item(intern!(py, "websocket.http.response"), PyDict::new(py))?;
+    scope.set_item(intern!(py, "extensions"), extensions)?;
+    Ok(scope)
+}
+
+/// The id that the handler has given to this request.
+pub(super) fn request_id(parts: &Parts) -> RequestId {
+    parts.extensions.get::<RequestIdentity>().map_or_else(|| RequestId::from_random(0), |identity| identity.0.clone())
+}
+
+fn common<'py>(
+    py: Python<'py>,
+    asgi: &Asgi,
+    parts: &Parts,
+    connection: &ConnectionInfo,
+) -> PyResult<Bound<'py, PyDict>> {
+    let scope = PyDict::new(py);
+    let version = match parts.version {
+        Version::HTTP_2 => intern!(py, "2"),
+        Version::HTTP_10 => intern!(py, "1.0"),
+        _ => intern!(py, "1.1"),
+    };
+    scope.set_item(intern!(py, "http_version"), version)?;
+    scope.set_item(intern!(py, "server"), connection.server(py)?)?;
+    scope.set_item(intern!(py, "client"), connection.client(py)?)?;
+    scope.set_item(intern!(py, "root_path"), &asgi.root_path)?;
+    let (path, raw_path) = full_path(parts.uri.path(), &asgi.root_path);
+    scope.set_item(intern!(py, "path"), path)?;
+    scope.set_item(intern!(py, "raw_path"), PyBytes::new(py, raw_path.as_bytes()))?;
+    let query = parts.uri.query().unwrap_or_default();
+    scope.set_item(intern!(py, "query_string"), PyBytes::new(py, query.as_bytes()))?;
+    scope.set_item(intern!(py, "headers"), headers(py, parts)?)?;
+    scope.set_item(intern!(py, "state"), asgi.state.bind(py).copy()?)?;
+    Ok(scope)
+}
+
+fn versions<'py>(py: Python<'py>, spec: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
+    let versions = PyDict::new(py);
+    versions.set_item(intern!(py, "version"), intern!(py, "3.0"))?;
+    versions.set_item(intern!(py, "spec_version"), spec)?;
+    Ok(versions)
+}
+
+/// ASGI's `path` includes the `root_path`; a proxy may have cut it off.
+fn full_path(path: &str, root_path: &str) -> (String, String) {
+    let raw = if root_path.is_empty() || is_below(path, root_path) {
+        path.to_owned()
+    } else {
+        format!("{root_path}{path}")
+    };
+    let decoded = if raw.contains('%') {
+        percent_decode_str(&raw).decode_utf8_lossy().into_owned()
+    } else {
+        raw.clone()
+    };
+    (decoded, raw)
+}
+
+/// Whether a path is this root or lies below it.
+pub(crate) fn is_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn headers<'py>(py: Python<'py>, parts: &Parts) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    if let (false, Some(authority)) = (parts.headers.contains_key(header::HOST), parts.uri.authority()) {
+        list.append((PyBytes::new(py, b"host"), PyBytes::new(py, authority.as_str().as_bytes())))?;
+    }
+    let joined = joined_cookies(&parts.headers);
+    for (name, value) in &parts.headers {
+        if joined.is_some() && *name == header::COOKIE {
+            continue;
+        }
+        list.append((name_bytes(py, name), PyBytes::new(py, value.as_bytes())))?;
+    }
+    if let Some(cookies) = joined {
+        list.append((name_bytes(py, &header::COOKIE), PyBytes::new(py, &cookies)))?;
+    }
+    Ok(list)
+}
+
+fn name_bytes<'py>(py: Python<'py>, name: &HeaderName) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, name.as_str().as_bytes())
+}
+
+/// HTTP/2 splits cookies over fields; applications expect one.
+fn joined_cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(::http::HeaderValue::as_bytes).collect();
+    (cookies.len() > 1).then(|| cookies.join(&b"; "[..]))
+}
+
+fn subprotocols(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! The body of a response on its way from Python to the socket.
+//!
+//! A streamed body is a bounded channel: the server takes a chunk when the socket has room, so that a slow reader holds
+//! up the application and not the memory. A channel that ends without its last chunk was abandoned, and the connection
+//! is cut: a client must not take half an answer for a whole one.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use crate::observation::Observation;
+
+/// Chunks that may wait for the socket.
+pub(crate) const CHUNKS_IN_FLIGHT: usize = 16;
+
+/// The bytes of an answer.
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    /// All of them at once; `None` when they are taken.
+    Full(Option<Bytes>),
+    /// One after the other.
+    Stream(StreamBody),
+}
+
+/// A body that is still being written.
+#[derive(Debug)]
+pub(crate) struct StreamBody {
+    chunks: mpsc::Receiver<Chunk>,
+    ended: bool,
+    observation: Option<Observation>,
+    // Dropped with the body: tells the application that nobody listens any more.
+    _listener: Option<Box<dyn Listener>>,
+}
+
+/// A part of a streamed body.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) data: Bytes,
+    pub(crate) last: bool,
+}
+
+/// What wants to be dropped together with the body.
+pub(crate) trait Listener: std::fmt::Debug + Send + Sync {}
+
+/// The application gave up in the middle of its answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the application ended before its response did")]
+pub(crate) struct Abandoned;
+
+impl ResponseBody {
+    /// A body of these bytes.
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(Some(bytes.into()))
+    }
+
+    /// A body of chunks to come.
+    pub(crate) fn stream(chunks: mpsc::Receiver<Chunk>, listener: Option<Box<dyn Listener>>) -> Self {
+        Self::Stream(StreamBody { chunks, ended: false, observation: None, _listener: listener })
+    }
+
+    /// The length, where it is known.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match self {
+            Self::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Hands over what is finished when the body is; it is finished at once where all bytes are there.
+    pub(crate) fn observe(&mut self, mut observation: Observation) {
+        match self {
+            Self::Full(bytes) => {
+                observation.add_bytes(bytes.as_ref().map_or(0, Bytes::len));
+                observation.finish();
+            }
+            Self::Stream(stream) => stream.observation = Some(observation),
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Abandoned;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
+        match &mut *self {
+            Self::Full(bytes) => {
+                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Self::Stream(stream) => stream.poll_chunk(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Stream(stream) => stream.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.len().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl StreamBody {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let Poll::Ready(chunk) = self.chunks.poll_recv(context) else { return Poll::Pending };
+            let Some(chunk) = chunk else {
+                self.ended = true;
+                return Poll::Ready(Some(Err(Abandoned)));
+            };
+            if let Some(observation) = &mut self.observation {
+                observation.add_bytes(chunk.data.len());
+            }
+            if chunk.last {
+                self.ended = true;
+                // Before the last bytes reach the kernel, so that what was answered was counted.
+                if let Some(observation) = self.observation.take() {
+                    observation.finish();
+                }
+            }
+            if !chunk.data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(chunk.data))));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The joint between tokio and asyncio: asyncio's selector is this reactor, and its `select` drives tokio.
+//!
+//! Both loops live on one thread, so that a request never crosses threads. The interpreter's lock is held across a tick
+//! and given up only while tokio sleeps. A WSGI worker has no Python on this thread, so it holds the lock never
+//! ([`Hold::Never`]) and its pool is not held up.
+//!
+//! asyncio's own epoll is nested in tokio's. mio watches edges: the readiness of the nested descriptor may be forgotten
+//! only after it was found empty ([`Reactor::clear`]), or a wake-up is lost.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Notify;
+
+/// Longest sleep of one turn; asyncio asks again.
+const LONGEST_TURN: Duration = Duration::from_hours(1);
+
+/// Drives tokio on asyncio's thread.
+#[pyclass(frozen, module = "pinnace_runtime._native")]
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+    epoll: OnceLock<AsyncFd<OwnedFd>>,
+    nudge: Nudge,
+    never_holds: AtomicBool,
+}
+
+/// Ends the running turn, because asyncio has something to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Nudge(Arc<Notify>);
+
+/// When the interpreter's lock is held while tokio runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hold {
+    /// Across a tick: tasks call Python.
+    AcrossTicks,
+    /// Not at all: Python runs on other threads.
+    Never,
+}
+
+thread_local! {
+    /// Whether this thread holds the interpreter's lock and gives it up while it is parked.
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
+    static PARKED: Cell<*mut ffi::PyThreadState> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+#[pymethods]
+impl Reactor {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(release_lock)
+            .on_thread_unpark(retake_lock)
+            .build()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+            epoll: OnceLock::new(),
+            nudge: Nudge(Arc::new(Notify::new())),
+            never_holds: AtomicBool::new(false),
+        })
+    }
+
+    /// Watches asyncio's epoll descriptor.
+    fn attach(&self, descriptor: RawFd) -> PyResult<()> {
+        let _runtime = self.handle.enter();
+        // SAFETY: asyncio's selector is open while it attaches itself.
+        let epoll = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
+        // SAFETY: the descriptor belongs to the `AsyncFd` alone and lives as long as it.
+        let watched = unsafe { AsyncFd::register_with_interest(epoll, Interest::READABLE) }.map_err(io::Error::from)?;
+        self.epoll.set(watched).map_err(|_| PyRuntimeError::new_err("the reactor is attached already"))
+    }
+
+    /// Runs tokio until asyncio has something to do, or the time is over; `None`: no limit, 0: one tick.
+    fn turn(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let Some(guard) = self.runtime.try_lock() else {
+            return Err(PyRuntimeError::new_err("the reactor is turning already: event loops cannot be nested"));
+        };
+        let (Some(runtime), Some(epoll)) = (guard.as_ref(), self.epoll.get()) else {
+            return Err(PyRuntimeError::new_err("the reactor is not attached, or closed"));
+        };
+        let until_busy = async {
+            let Some(timeout) = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()) else {
+                tokio::select! {
+                    biased;
+                    () = self.nudge.0.notified() => {}
+                    ready = epoll.readable() => keep_readiness(ready),
+                }
+                return;
+            };
+            if timeout.is_zero() {
+                tokio::task::yield_now().await;
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.nudge.0.notified() => {}
+                ready = epoll.readable() => keep_readiness(ready),
+                () = tokio::time::sleep(timeout.min(LONGEST_TURN)) => {}
+            }
+        };
+        if self.never_holds.load(Ordering::Relaxed) {
+            py.detach(|| runtime.block_on(until_busy));
+        } else {
+            HOLDS.set(true);
+            runtime.block_on(until_busy);
+            HOLDS.set(false);
+        }
+        Ok(())
+    }
+
+    /// Forgets the readiness of asyncio's descriptor; to be called only when `select(0)` found nothing.
+    fn clear(&self) {
+        let Some(epoll) = self.epoll.get() else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Ok(mut guard)) = epoll.poll_read_ready(&mut context) {
+            guard.clear_ready();
+        }
+    }
+
+    /// Ends tokio: its tasks are dropped, with the lock released because they may wait for other threads.
+    fn close(&self, py: Python<'_>) {
+        let runtime = self.runtime.lock().take();
+        py.detach(|| drop(runtime));
+    }
+}
+
+impl Reactor {
+    /// Where tasks are spawned from.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What ends a turn.
+    pub(crate) fn nudge(&self) -> Nudge {
+        self.nudge.clone()
+    }
+
+    /// Says when the interpreter's lock is held from now on.
+    pub(crate) fn hold(&self, hold: Hold) {
+        self.never_holds.store(hold == Hold::Never, Ordering::Relaxed);
+    }
+}
+
+impl Nudge {
+    /// asyncio runs again as soon as the tasks that are ready now have run.
+    pub(crate) fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
+fn keep_readiness(ready: io::Result<tokio::io::unix::AsyncFdReadyGuard<'_, OwnedFd>>) {
+    if let Ok(mut guard) = ready {
+        guard.retain_ready();
+    }
+}
+
+fn release_lock() {
+    if HOLDS.get() {
+        // SAFETY: `HOLDS` is set only around a `block_on` on a thread that is attached to the interpreter, tokio calls
+        // the hooks on that thread in pairs, and nothing between them touches Python.
+        PARKED.set(unsafe { ffi::PyEval_SaveThread() });
+    }
+}
+
+fn retake_lock() {
+    let parked = PARKED.replace(std::ptr::null_mut());
+    if !parked.is_null() {
+        // SAFETY: the thread state is what `release_lock` saved on this very thread.
+        unsafe { ffi::PyEval_RestoreThread(parked) };
+    }
+}

@@ -1,0 +1,183 @@
+//! What `pinnace._worker` holds: the inherited sockets, served from the moment the application is ready until the
+//! parent commands a drain.
+
+use std::os::fd::{FromRawFd as _, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pinnace_types::worker::{WorkerCommand, WorkerConfig};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tokio::sync::watch;
+
+use crate::asgi::{Asgi, Running};
+use crate::control;
+use crate::handler::{Application, Handler, Hosted};
+use crate::management::Management;
+use crate::observation::Observer;
+use crate::reactor::{Hold, Reactor};
+use crate::server::{self, Drain};
+use crate::wsgi::Wsgi;
+
+/// One worker process.
+#[pyclass(frozen, module = "pinnace_runtime._native")]
+#[derive(Debug)]
+pub(crate) struct Worker {
+    config: WorkerConfig,
+    commands: watch::Receiver<Option<WorkerCommand>>,
+    observer: Arc<Observer>,
+    asgi: Mutex<Option<Arc<Asgi>>>,
+}
+
+#[pymethods]
+impl Worker {
+    /// Takes over the sockets of this configuration, and ends the process when the control socket does.
+    #[new]
+    fn new(config: &str) -> PyResult<Self> {
+        let config: WorkerConfig = serde_json::from_str(config)
+            .map_err(|error| PyValueError::new_err(format!("the worker's configuration: {error}")))?;
+        let commands = control::listen(config.control_fd)?;
+        let observer = Arc::new(Observer::attach(&config)?);
+        Ok(Self { config, commands, observer, asgi: Mutex::new(None) })
+    }
+
+    /// Serves an ASGI application; the future that is returned is done when all connections have drained.
+    #[pyo3(signature = (reactor, event_loop, application, *, state, logger, framework))]
+    fn serve_asgi(
+        &self,
+        py: Python<'_>,
+        reactor: &Reactor,
+        event_loop: Py<PyAny>,
+        application: Py<PyAny>,
+        state: Py<PyDict>,
+        logger: Py<PyAny>,
+        framework: &str,
+    ) -> PyResult<Py<PyAny>> {
+        let asgi = Arc::new(Asgi {
+            application,
+            event_loop: event_loop.clone_ref(py),
+            copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
+            state,
+            logger,
+            root_path: self.config.root_path.clone(),
+            max_body_bytes: self.config.max_body_bytes,
+            nudge: reactor.nudge(),
+            tokio: reactor.handle().clone(),
+            running: Running::default(),
+        });
+        *self.asgi.lock() = Some(Arc::clone(&asgi));
+        self.serve(py, reactor, event_loop, Application::Asgi(asgi), framework)
+    }
+
+    /// Serves a WSGI application on a pool of threads; the future is done when all connections have drained.
+    #[pyo3(signature = (reactor, event_loop, application, *, logger, framework))]
+    fn serve_wsgi(
+        &self,
+        py: Python<'_>,
+        reactor: &Reactor,
+        event_loop: Py<PyAny>,
+        application: Py<PyAny>,
+        logger: Py<PyAny>,
+        framework: &str,
+    ) -> PyResult<Py<PyAny>> {
+        let wsgi = Wsgi::start(py, application, logger, &self.config)?;
+        reactor.hold(Hold::Never);
+        self.serve(py, reactor, event_loop, Application::Wsgi(Arc::new(wsgi)), framework)
+    }
+
+    /// Cancels the applications that still run.
+    fn cancel_applications(&self, py: Python<'_>) {
+        let asgi = self.asgi.lock().clone();
+        if let Some(asgi) = asgi {
+            asgi.cancel_all(py);
+        }
+    }
+}
+
+impl Worker {
+    fn serve(
+        &self,
+        py: Python<'_>,
+        reactor: &Reactor,
+        event_loop: Py<PyAny>,
+        application: Application,
+        framework: &str,
+    ) -> PyResult<Py<PyAny>> {
+        let information = serde_json::json!({
+            "service": self.config.service,
+            "framework": framework,
+            "version": pinnace_types::VERSION,
+            "worker": self.config.index,
+            "pid": std::process::id(),
+        });
+        let asgi = match &application {
+            Application::Asgi(asgi) => Some(Arc::clone(asgi)),
+            Application::Wsgi(_) => None,
+        };
+        let hosted = Arc::new(Hosted {
+            application,
+            management: Management::new(self.config.management_prefix.clone(), &information),
+            observer: Arc::clone(&self.observer),
+            max_body_bytes: self.config.max_body_bytes,
+            ready: AtomicBool::new(true),
+        });
+        let listeners = {
+            let _runtime = reactor.handle().enter();
+            self.config.listen_fds.iter().map(|fd| take_listener(*fd)).collect::<PyResult<Vec<_>>>()?
+        };
+        let drained = event_loop.call_method0(py, intern!(py, "create_future"))?;
+        let result = drained.clone_ref(py);
+        let nudge = reactor.nudge();
+        let commands = self.commands.clone();
+        reactor.handle().spawn(async move {
+            let drain = Drain::new();
+            let mut serving = std::pin::pin!(server::serve(listeners, Handler(Arc::clone(&hosted)), drain.clone()));
+            let timeout = tokio::select! {
+                () = &mut serving => Duration::ZERO,
+                (linger, timeout) = commanded(commands) => {
+                    hosted.ready.store(false, Ordering::Relaxed);
+                    drain.drain(linger, timeout);
+                    let deadline = tokio::time::Instant::now() + timeout;
+                    serving.await;
+                    deadline.saturating_duration_since(tokio::time::Instant::now())
+                }
+            };
+            // Background work behind a response may use what is left of the time.
+            if let Some(asgi) = asgi {
+                let _ = tokio::time::timeout(timeout, asgi.idle()).await;
+            }
+            Python::attach(|py| {
+                // The loop may be closing: then nobody waits for it any more.
+                let _ = drained.call_method1(py, intern!(py, "set_result"), (py.None(),));
+            });
+            nudge.now();
+        });
+        Ok(result)
+    }
+}
+
+/// Waits for the command to drain; the end of the control socket ends the process elsewhere.
+async fn commanded(mut commands: watch::Receiver<Option<WorkerCommand>>) -> (Duration, Duration) {
+    loop {
+        if let Some(WorkerCommand::Drain { linger_ms, timeout_ms }) = *commands.borrow_and_update() {
+            return (Duration::from_millis(linger_ms), Duration::from_millis(timeout_ms));
+        }
+        if commands.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn take_listener(descriptor: RawFd) -> PyResult<tokio::net::TcpListener> {
+    if descriptor < 3 {
+        return Err(PyRuntimeError::new_err(format!("descriptor {descriptor} is no listening socket")));
+    }
+    // SAFETY: the parent passed this descriptor for this very purpose, and nothing else in the process knows it.
+    let listener = unsafe { std::net::TcpListener::from_raw_fd(descriptor) };
+    listener.set_nonblocking(true)?;
+    Ok(tokio::net::TcpListener::from_std(listener)?)
+}
