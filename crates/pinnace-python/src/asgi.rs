@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use ::http::{Request, Response};
 use hyper::body::Incoming;
+use pinnace_http::Connection;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::body::ResponseBody;
-use crate::handler::ConnectionInfo;
 use crate::reactor::Nudge;
 
 pyo3::create_exception!(
@@ -52,7 +52,7 @@ impl Asgi {
     pub(crate) async fn call(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        connection: &ConnectionInfo,
+        connection: &Arc<Connection>,
     ) -> Response<ResponseBody> {
         if websocket::is_handshake(&request) {
             websocket::converse(self, request, connection).await

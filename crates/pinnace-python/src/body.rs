@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use tokio::sync::mpsc;
 
 use crate::observation::Observation;
@@ -19,8 +19,8 @@ pub(crate) const CHUNKS_IN_FLIGHT: usize = 16;
 /// The bytes of an answer.
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
-    /// All of them at once; `None` when they are taken.
-    Full(Option<Bytes>),
+    /// All of them at once.
+    Full(Bytes),
     /// One after the other.
     Stream(StreamBody),
 }
@@ -53,7 +53,7 @@ pub(crate) struct Abandoned;
 impl ResponseBody {
     /// A body of these bytes.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::Full(Some(bytes.into()))
+        Self::Full(bytes.into())
     }
 
     /// A body of chunks to come.
@@ -61,19 +61,11 @@ impl ResponseBody {
         Self::Stream(StreamBody { chunks, ended: false, observation: None, _listener: listener })
     }
 
-    /// The length, where it is known.
-    pub(crate) fn len(&self) -> Option<u64> {
-        match self {
-            Self::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Stream(_) => None,
-        }
-    }
-
     /// Hands over what is finished when the body is; it is finished at once where all bytes are there.
     pub(crate) fn observe(&mut self, mut observation: Observation) {
         match self {
             Self::Full(bytes) => {
-                observation.add_bytes(bytes.as_ref().map_or(0, Bytes::len));
+                observation.add_bytes(bytes.len());
                 observation.finish();
             }
             Self::Stream(stream) => stream.observation = Some(observation),
@@ -81,7 +73,16 @@ impl ResponseBody {
     }
 }
 
-impl http_body::Body for ResponseBody {
+impl From<ResponseBody> for pinnace_http::Body {
+    fn from(body: ResponseBody) -> Self {
+        match body {
+            ResponseBody::Full(bytes) => Self::full(bytes),
+            ResponseBody::Stream(stream) => Self::boxed(stream),
+        }
+    }
+}
+
+impl http_body::Body for StreamBody {
     type Data = Bytes;
     type Error = Abandoned;
 
@@ -89,23 +90,11 @@ impl http_body::Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
-        match &mut *self {
-            Self::Full(bytes) => {
-                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
-            }
-            Self::Stream(stream) => stream.poll_chunk(context),
-        }
+        self.poll_chunk(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stream(stream) => stream.ended,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.len().map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.ended
     }
 }
 

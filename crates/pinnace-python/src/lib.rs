@@ -15,7 +15,6 @@ mod handler;
 mod management;
 mod observation;
 mod reactor;
-mod server;
 mod upload;
 mod worker;
 mod wsgi;

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use pinnace_http::Connection;
 use pinnace_types::ErrorCode;
 
 use crate::body::ResponseBody;
-use crate::handler::{ConnectionInfo, Hosted, problem};
-use crate::observation::Observer;
+use crate::handler::{Hosted, problem};
 
 /// The management paths below their prefix.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Management {
     pub(crate) fn answer(
         &self,
         request: &Request<Incoming>,
-        connection: &ConnectionInfo,
+        connection: &Connection,
         hosted: &Hosted,
     ) -> Option<Response<ResponseBody>> {
         let path = request.uri().path().strip_prefix(self.prefix.as_str())?;
@@ -36,7 +36,7 @@ impl Management {
         if !private && !matches!(path, "/health/live" | "/health/ready") {
             return None;
         }
-        if private && !connection.is_local() {
+        if private && !connection.peer.is_local() {
             return Some(problem(ErrorCode::NotFound, "there is nothing here", None));
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -47,7 +47,7 @@ impl Management {
         Some(match path {
             "/info" => document(StatusCode::OK, "application/json", self.information.clone()),
             "/metrics" => {
-                document(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", render(&hosted.observer))
+                document(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", hosted.observer.render())
             }
             "/health/ready" if !hosted.ready.load(Ordering::Relaxed) => {
                 document(StatusCode::SERVICE_UNAVAILABLE, "application/json", r#"{"status":"stopping"}"#.to_owned())
@@ -55,10 +55,6 @@ impl Management {
             _ => document(StatusCode::OK, "application/json", r#"{"status":"ok"}"#.to_owned()),
         })
     }
-}
-
-fn render(observer: &Observer) -> String {
-    observer.render()
 }
 
 fn document(status: StatusCode, media_type: &'static str, text: String) -> Response<ResponseBody> {

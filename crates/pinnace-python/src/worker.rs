@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pinnace_http::{Drain, Listener, Server, ServerConfig};
 use pinnace_types::worker::{WorkerCommand, WorkerConfig};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -20,7 +21,6 @@ use crate::handler::{Application, Handler, Hosted};
 use crate::management::Management;
 use crate::observation::Observer;
 use crate::reactor::{Hold, Reactor};
-use crate::server::{self, Drain};
 use crate::wsgi::Wsgi;
 
 /// One worker process.
@@ -41,7 +41,7 @@ impl Worker {
         let config: WorkerConfig = serde_json::from_str(config)
             .map_err(|error| PyValueError::new_err(format!("the worker's configuration: {error}")))?;
         let commands = control::listen(config.control_fd)?;
-        let observer = Arc::new(Observer::attach(&config)?);
+        let observer = Arc::new(Observer::attach(&config).map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
         Ok(Self { config, commands, observer, asgi: Mutex::new(None) })
     }
 
@@ -70,6 +70,7 @@ impl Worker {
             running: Running::default(),
         });
         *self.asgi.lock() = Some(Arc::clone(&asgi));
+        reactor.hold(Hold::AcrossTicks);
         self.serve(py, reactor, event_loop, Application::Asgi(asgi), framework)
     }
 
@@ -84,7 +85,7 @@ impl Worker {
         logger: Py<PyAny>,
         framework: &str,
     ) -> PyResult<Py<PyAny>> {
-        let wsgi = Wsgi::start(py, application, logger, &self.config)?;
+        let wsgi = Wsgi::start(py, application, logger, &self.config, Arc::clone(&self.observer))?;
         reactor.hold(Hold::Never);
         self.serve(py, reactor, event_loop, Application::Wsgi(Arc::new(wsgi)), framework)
     }
@@ -122,20 +123,21 @@ impl Worker {
             application,
             management: Management::new(self.config.management_prefix.clone(), &information),
             observer: Arc::clone(&self.observer),
-            max_body_bytes: self.config.max_body_bytes,
             ready: AtomicBool::new(true),
         });
         let listeners = {
             let _runtime = reactor.handle().enter();
             self.config.listen_fds.iter().map(|fd| take_listener(*fd)).collect::<PyResult<Vec<_>>>()?
         };
+        let limits = ServerConfig { max_body_bytes: self.config.max_body_bytes, ..ServerConfig::default() };
+        let server = Server::new(limits, Handler(Arc::clone(&hosted)));
         let drained = event_loop.call_method0(py, intern!(py, "create_future"))?;
         let result = drained.clone_ref(py);
         let nudge = reactor.nudge();
         let commands = self.commands.clone();
         reactor.handle().spawn(async move {
             let drain = Drain::new();
-            let mut serving = std::pin::pin!(server::serve(listeners, Handler(Arc::clone(&hosted)), drain.clone()));
+            let mut serving = std::pin::pin!(server.serve(listeners, drain.clone()));
             let timeout = tokio::select! {
                 () = &mut serving => Duration::ZERO,
                 (linger, timeout) = commanded(commands) => {
@@ -172,12 +174,12 @@ async fn commanded(mut commands: watch::Receiver<Option<WorkerCommand>>) -> (Dur
     }
 }
 
-fn take_listener(descriptor: RawFd) -> PyResult<tokio::net::TcpListener> {
+fn take_listener(descriptor: RawFd) -> PyResult<Listener> {
     if descriptor < 3 {
         return Err(PyRuntimeError::new_err(format!("descriptor {descriptor} is no listening socket")));
     }
     // SAFETY: the parent passed this descriptor for this very purpose, and nothing else in the process knows it.
     let listener = unsafe { std::net::TcpListener::from_raw_fd(descriptor) };
     listener.set_nonblocking(true)?;
-    Ok(tokio::net::TcpListener::from_std(listener)?)
+    Ok(Listener::from_std(listener)?)
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
+use pinnace_http::{Connection, Peer};
 use pinnace_types::ErrorCode;
 use pinnace_types::worker::WorkerConfig;
 use pyo3::prelude::*;
@@ -20,7 +21,8 @@ use pyo3::types::PyDict;
 use tokio::sync::oneshot;
 
 use crate::body::ResponseBody;
-use crate::handler::{ConnectionInfo, RequestIdentity, problem};
+use crate::handler::{RequestIdentity, problem};
+use crate::observation::Observer;
 use crate::upload::Upload;
 
 use self::input::Feed;
@@ -34,6 +36,7 @@ const RETRY_AFTER: &str = "1";
 pub(crate) struct Wsgi {
     pool: Arc<Pool>,
     max_body_bytes: Option<u64>,
+    observer: Arc<Observer>,
 }
 
 /// What every thread needs.
@@ -64,19 +67,16 @@ impl Wsgi {
         application: Py<PyAny>,
         logger: Py<PyAny>,
         config: &WorkerConfig,
+        observer: Arc<Observer>,
     ) -> PyResult<Self> {
         let template = environ::template(py, config)?;
         let application = Application { application, template, logger, root_path: config.root_path.clone() };
         let pool = Pool::start(py, application, config.threads.max(1), config.queue)?;
-        Ok(Self { pool, max_body_bytes: config.max_body_bytes })
+        Ok(Self { pool, max_body_bytes: config.max_body_bytes, observer })
     }
 
     /// Answers one request.
-    pub(crate) async fn call(
-        &self,
-        request: Request<Incoming>,
-        connection: &ConnectionInfo,
-    ) -> Response<ResponseBody> {
+    pub(crate) async fn call(&self, request: Request<Incoming>, connection: &Connection) -> Response<ResponseBody> {
         let (parts, incoming) = request.into_parts();
         let id = parts.extensions.get::<RequestIdentity>().map(|identity| identity.0.clone());
         let upload = Upload::new(incoming, self.max_body_bytes);
@@ -92,14 +92,19 @@ impl Wsgi {
         let (answer_tx, answer_rx) = oneshot::channel();
         let job = Job {
             parts,
-            client: connection.peer(),
-            server: connection.local(),
-            scheme: connection.scheme(),
+            client: match connection.peer {
+                Peer::Tcp(address) => Some(address),
+                Peer::Unix => None,
+            },
+            server: connection.local,
+            scheme: connection.scheme,
             body,
             answer: answer_tx,
         };
         if self.pool.submit(job).is_err() {
-            let mut refused = problem(ErrorCode::Unavailable, "all threads are busy and the queue is full", id.as_ref());
+            self.observer.reject();
+            let mut refused =
+                problem(ErrorCode::Unavailable, "all threads are busy and the queue is full", id.as_ref());
             refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
             return refused;
         }
@@ -107,9 +112,9 @@ impl Wsgi {
         if let Some(feed) = feed {
             tokio::spawn(Feed::run(feed));
         }
-        answer_rx
-            .await
-            .unwrap_or_else(|_| problem(ErrorCode::Internal, "the application failed; its log has the details", id.as_ref()))
+        answer_rx.await.unwrap_or_else(|_| {
+            problem(ErrorCode::Internal, "the application failed; its log has the details", id.as_ref())
+        })
     }
 }
 

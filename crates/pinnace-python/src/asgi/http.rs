@@ -11,6 +11,7 @@ use ::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+use pinnace_http::Connection;
 use pinnace_types::{ErrorCode, RequestId};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -26,7 +27,7 @@ use super::mailbox::{Found, Mailbox, Message};
 use super::task::{Conversation, Outcome};
 use super::{Asgi, ClientDisconnected, scope};
 use crate::body::{CHUNKS_IN_FLIGHT, Chunk, Listener, ResponseBody};
-use crate::handler::{ConnectionInfo, problem};
+use crate::handler::problem;
 use crate::upload::{Upload, UploadError};
 
 /// Bodies below this are copied: cheaper than keeping the Python object and taking the lock to drop it.
@@ -90,7 +91,7 @@ enum Sent {
 pub(super) async fn exchange(
     asgi: &Arc<Asgi>,
     request: Request<Incoming>,
-    connection: &ConnectionInfo,
+    connection: &Connection,
 ) -> Response<ResponseBody> {
     let (parts, incoming) = request.into_parts();
     let request_id = scope::request_id(&parts);

@@ -1,29 +1,32 @@
 //! The scope: what an application is told about a request before its first message.
 
+use std::net::SocketAddr;
+
 use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderName, Version, header};
 use percent_encoding::percent_decode_str;
+use pinnace_http::{Connection, Peer};
 use pinnace_types::RequestId;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::Asgi;
-use crate::handler::{ConnectionInfo, RequestIdentity};
+use crate::handler::RequestIdentity;
 
 /// The scope of `http`.
 pub(super) fn http<'py>(
     py: Python<'py>,
     asgi: &Asgi,
     parts: &Parts,
-    connection: &ConnectionInfo,
+    connection: &Connection,
 ) -> PyResult<Bound<'py, PyDict>> {
     let scope = common(py, asgi, parts, connection)?;
     scope.set_item(intern!(py, "type"), intern!(py, "http"))?;
     // From 2.4 on Starlette would no longer listen for a disconnect while its stream is idle.
     scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.3"))?)?;
     scope.set_item(intern!(py, "method"), PyString::intern(py, parts.method.as_str()))?;
-    scope.set_item(intern!(py, "scheme"), connection.scheme())?;
+    scope.set_item(intern!(py, "scheme"), connection.scheme)?;
     Ok(scope)
 }
 
@@ -32,12 +35,12 @@ pub(super) fn websocket<'py>(
     py: Python<'py>,
     asgi: &Asgi,
     parts: &Parts,
-    connection: &ConnectionInfo,
+    connection: &Connection,
 ) -> PyResult<Bound<'py, PyDict>> {
     let scope = common(py, asgi, parts, connection)?;
     scope.set_item(intern!(py, "type"), intern!(py, "websocket"))?;
     scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.4"))?)?;
-    scope.set_item(intern!(py, "scheme"), if connection.scheme() == "https" { "wss" } else { "ws" })?;
+    scope.set_item(intern!(py, "scheme"), if connection.scheme == "https" { "wss" } else { "ws" })?;
     scope.set_item(intern!(py, "subprotocols"), subprotocols(&parts.headers))?;
     let extensions = PyDict::new(py);
     extensions.set_item(intern!(py, "websocket.http.response"), PyDict::new(py))?;
@@ -50,12 +53,7 @@ pub(super) fn request_id(parts: &Parts) -> RequestId {
     parts.extensions.get::<RequestIdentity>().map_or_else(|| RequestId::from_random(0), |identity| identity.0.clone())
 }
 
-fn common<'py>(
-    py: Python<'py>,
-    asgi: &Asgi,
-    parts: &Parts,
-    connection: &ConnectionInfo,
-) -> PyResult<Bound<'py, PyDict>> {
+fn common<'py>(py: Python<'py>, asgi: &Asgi, parts: &Parts, connection: &Connection) -> PyResult<Bound<'py, PyDict>> {
     let scope = PyDict::new(py);
     let version = match parts.version {
         Version::HTTP_2 => intern!(py, "2"),
@@ -63,8 +61,12 @@ fn common<'py>(
         _ => intern!(py, "1.1"),
     };
     scope.set_item(intern!(py, "http_version"), version)?;
-    scope.set_item(intern!(py, "server"), connection.server(py)?)?;
-    scope.set_item(intern!(py, "client"), connection.client(py)?)?;
+    let client = match connection.peer {
+        Peer::Tcp(address) => Some(pair(address)),
+        Peer::Unix => None,
+    };
+    scope.set_item(intern!(py, "server"), connection.local.map(pair))?;
+    scope.set_item(intern!(py, "client"), client)?;
     scope.set_item(intern!(py, "root_path"), &asgi.root_path)?;
     let (path, raw_path) = full_path(parts.uri.path(), &asgi.root_path);
     scope.set_item(intern!(py, "path"), path)?;
@@ -76,6 +78,10 @@ fn common<'py>(
     Ok(scope)
 }
 
+fn pair(address: SocketAddr) -> (String, u16) {
+    (address.ip().to_canonical().to_string(), address.port())
+}
+
 fn versions<'py>(py: Python<'py>, spec: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
     let versions = PyDict::new(py);
     versions.set_item(intern!(py, "version"), intern!(py, "3.0"))?;
@@ -85,16 +91,10 @@ fn versions<'py>(py: Python<'py>, spec: &Bound<'py, PyString>) -> PyResult<Bound
 
 /// ASGI's `path` includes the `root_path`; a proxy may have cut it off.
 fn full_path(path: &str, root_path: &str) -> (String, String) {
-    let raw = if root_path.is_empty() || is_below(path, root_path) {
-        path.to_owned()
-    } else {
-        format!("{root_path}{path}")
-    };
-    let decoded = if raw.contains('%') {
-        percent_decode_str(&raw).decode_utf8_lossy().into_owned()
-    } else {
-        raw.clone()
-    };
+    let raw =
+        if root_path.is_empty() || is_below(path, root_path) { path.to_owned() } else { format!("{root_path}{path}") };
+    let decoded =
+        if raw.contains('%') { percent_decode_str(&raw).decode_utf8_lossy().into_owned() } else { raw.clone() };
     (decoded, raw)
 }
 

@@ -75,7 +75,9 @@ impl Asgi {
         let run = intern!(py, "run");
         let coroutine = context.call_method1(run, (&self.application, scope, receive, send))?;
         if coroutine.is_none() {
-            return Err(PyTypeError::new_err("the application returned None and no coroutine: is it a WSGI application?"));
+            return Err(PyTypeError::new_err(
+                "the application returned None and no coroutine: is it a WSGI application?",
+            ));
         }
         let create_task = self.event_loop.bind(py).getattr(intern!(py, "create_task"))?;
         // `run` makes the task copy this context; the keyword `context` exists only since 3.11.

@@ -11,6 +11,7 @@ use ::http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
+use pinnace_http::Connection;
 use pinnace_types::{ErrorCode, RequestId};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -27,7 +28,7 @@ use super::mailbox::{Found, Mailbox, Message};
 use super::task::{Conversation, Outcome};
 use super::{Asgi, ClientDisconnected, scope};
 use crate::body::ResponseBody;
-use crate::handler::{ConnectionInfo, problem};
+use crate::handler::problem;
 
 /// Messages that may wait for the socket.
 const MESSAGES_IN_FLIGHT: usize = 16;
@@ -38,6 +39,7 @@ struct Conversing {
     asgi: Arc<Asgi>,
     request_id: RequestId,
     accept_key: String,
+    connection: Arc<Connection>,
     mailbox: Mailbox<Event>,
     state: Mutex<State>,
 }
@@ -88,7 +90,7 @@ pub(super) fn is_handshake<B>(request: &Request<B>) -> bool {
 pub(super) async fn converse(
     asgi: &Arc<Asgi>,
     mut request: Request<Incoming>,
-    connection: &ConnectionInfo,
+    connection: &Arc<Connection>,
 ) -> Response<ResponseBody> {
     let headers = request.headers();
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
@@ -109,6 +111,7 @@ pub(super) async fn converse(
         asgi: Arc::clone(asgi),
         request_id: request_id.clone(),
         accept_key,
+        connection: Arc::clone(connection),
         mailbox: Mailbox::new(),
         state: Mutex::new(State { answer: Some(answer_tx), upgrade: Some(upgrade), phase: Phase::Handshake }),
     });

@@ -35,11 +35,8 @@ pub(super) fn build<'py>(py: Python<'py>, application: &Application, job: &Job) 
     let parts = &job.parts;
     environ.set_item(intern!(py, "REQUEST_METHOD"), PyString::intern(py, parts.method.as_str()))?;
     let path = parts.uri.path();
-    let below = if crate::asgi::is_below(path, &application.root_path) {
-        &path[application.root_path.len()..]
-    } else {
-        path
-    };
+    let below =
+        if crate::asgi::is_below(path, &application.root_path) { &path[application.root_path.len()..] } else { path };
     let path_info: Cow<'_, [u8]> = percent_decode_str(below).into();
     environ.set_item(intern!(py, "PATH_INFO"), latin1(&path_info))?;
     environ.set_item(intern!(py, "QUERY_STRING"), latin1(parts.uri.query().unwrap_or_default().as_bytes()))?;

@@ -188,9 +188,9 @@ fn latin1(text: &str) -> Option<Vec<u8>> {
 }
 
 fn bytes_from(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
-    let bytes = data.cast::<PyBytes>().map_err(|_| {
-        PyTypeError::new_err(format!("a WSGI application yields bytes, not {}", data.get_type()))
-    })?;
+    let bytes = data
+        .cast::<PyBytes>()
+        .map_err(|_| PyTypeError::new_err(format!("a WSGI application yields bytes, not {}", data.get_type())))?;
     // Always a copy: the connection's side does not hold the interpreter's lock, so it could not free the object.
     Ok(Bytes::copy_from_slice(bytes.as_bytes()))
 }

@@ -44,6 +44,7 @@ pub(super) async fn run(conversing: Arc<Conversing>, upgrade: OnUpgrade, mut out
     let mut end = None;
     while end.is_none() {
         tokio::select! {
+            () = conversing.connection.draining() => end = Some(End::restart()),
             message = outgoing.recv() => end = write(&mut socket, message).await,
             message = async { conversing.mailbox.room().await; socket.next().await } => {
                 end = read(&conversing, message);
@@ -69,6 +70,14 @@ struct End {
     reason: String,
     /// What is still to be said to the client.
     answer: Option<CloseFrame>,
+}
+
+impl End {
+    /// This worker ends: the client may come again at once and finds another.
+    fn restart() -> Self {
+        let frame = CloseFrame { code: CloseCode::Restart, reason: "".into() };
+        Self { code: CloseCode::Restart.into(), reason: String::new(), answer: Some(frame) }
+    }
 }
 
 async fn write(socket: &mut WebSocketStream<TokioIo<Upgraded>>, message: Option<Outgoing>) -> Option<End> {
