@@ -8,13 +8,13 @@ mod hub;
 mod logs;
 mod ps;
 mod restart;
+mod runtime;
 mod scale;
 mod serve;
 mod up;
 mod version;
 
 use clap::Subcommand;
-use pinnace_types::ExitCode;
 
 use crate::Complaint;
 
@@ -51,8 +51,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn run(self) -> Result<ExitCode, Complaint> {
-        match self {
+    pub(crate) fn run(self) -> Result<std::process::ExitCode, Complaint> {
+        let code = match self {
             Self::Up(args) => args.run(),
             Self::Serve(args) => args.run(),
             Self::Ps(args) => args.run(),
@@ -64,7 +64,8 @@ impl Command {
             Self::Version(args) => args.run(),
             Self::Hub(args) => args.run(),
             Self::Gateway(args) => args.run(),
-            Self::Guard(args) => args.run(),
-        }
+            Self::Guard(args) => return Ok(args.run()),
+        };
+        code.map(Into::into)
     }
 }

@@ -1,7 +1,7 @@
 //! The `pinnace` command as a library: the command tree, one module a command, and the one place that prints errors.
 //!
 //! Data goes to standard output, talk to standard error; colour only on a terminal. A command returns an
-//! [`ExitCode`]; every expected failure is a `Complaint`, which says what, where and the way out.
+//! [`pinnace_types::ExitCode`]; every expected failure is a `Complaint`, which says what, where and the way out.
 
 #![forbid(unsafe_code)]
 
@@ -9,12 +9,11 @@ mod commands;
 mod complaint;
 
 use clap::{CommandFactory as _, Parser};
-use pinnace_types::ExitCode;
 
 use commands::Command;
 use complaint::Complaint;
 
-/// Microservices in Python and Rust: hosts unchanged Flask, Django and FastAPI applications, and runs whole systems of them.
+/// Microservices in Python and Rust: hosts unchanged Flask, Django and `FastAPI` applications, and runs whole systems of them.
 #[derive(Debug, Parser)]
 #[command(name = "pinnace", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -24,12 +23,12 @@ struct Cli {
 }
 
 /// Parses the process's arguments, runs the command and prints what went wrong.
-pub fn main() -> ExitCode {
+pub fn main() -> std::process::ExitCode {
     match Cli::parse().command.run() {
         Ok(code) => code,
         Err(complaint) => {
             complaint.print();
-            complaint.code()
+            complaint.code().into()
         }
     }
 }

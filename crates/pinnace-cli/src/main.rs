@@ -1,5 +1,5 @@
 //! The `pinnace` binary: parses, runs, ends.
 
 fn main() -> std::process::ExitCode {
-    pinnace_cli::main().into()
+    pinnace_cli::main()
 }

@@ -27,7 +27,7 @@ pub struct Spawn {
     folder: Option<PathBuf>,
     output: Output,
     listeners: Vec<(String, OwnedFd)>,
-    passed: Vec<(String, OwnedFd)>,
+    passed: Vec<(Option<String>, OwnedFd)>,
     own_group: bool,
     death_signal: Option<Signal>,
 }
@@ -137,7 +137,14 @@ impl Spawn {
     /// Hands on another descriptor, behind the listening sockets; its number is put into the variable.
     #[must_use]
     pub fn pass(mut self, variable: impl Into<String>, descriptor: OwnedFd) -> Self {
-        self.passed.push((variable.into(), descriptor));
+        self.passed.push((Some(variable.into()), descriptor));
+        self
+    }
+
+    /// The same without a variable: the child learns the number, [`Spawn::next_descriptor`], in another way.
+    #[must_use]
+    pub fn pass_silently(mut self, descriptor: OwnedFd) -> Self {
+        self.passed.push((None, descriptor));
         self
     }
 
@@ -155,7 +162,7 @@ impl Spawn {
         self
     }
 
-    /// The number that the next [`Spawn::pass`] will have in the child.
+    /// The number that the next passed descriptor will have in the child. Listening sockets have to be there already.
     pub fn next_descriptor(&self) -> i32 {
         exec::FIRST_DESCRIPTOR + i32::try_from(self.listeners.len() + self.passed.len()).unwrap_or(i32::MAX / 2)
     }
@@ -180,7 +187,8 @@ impl Spawn {
             entry.push(value);
             envp.push(c_string(&entry)?);
         }
-        let descriptors = self.listeners.iter().chain(&self.passed).map(|(_, fd)| fd.as_raw_fd()).collect();
+        let sockets = self.listeners.iter().map(|(_, socket)| socket.as_raw_fd());
+        let descriptors = sockets.chain(self.passed.iter().map(|(_, fd)| fd.as_raw_fd())).collect();
         let folder = self.folder.as_deref().map(|folder| c_string(folder.as_os_str())).transpose()?;
         exec::start(&Plan {
             path,
@@ -204,7 +212,7 @@ impl Spawn {
         }
         for (index, (variable, _)) in self.passed.iter().enumerate() {
             let number = exec::FIRST_DESCRIPTOR as usize + self.listeners.len() + index;
-            variables.push((variable.clone(), number.to_string()));
+            variables.extend(variable.clone().map(|variable| (variable, number.to_string())));
         }
         for (name, value) in variables {
             self.environment.retain(|(known, _)| known.as_os_str() != OsStr::new(&name));

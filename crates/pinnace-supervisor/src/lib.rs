@@ -1,3 +1,10 @@
-//! Service processes: environments, start order, health, reload, logs, shutdown
+//! Service processes: what starts them, watches them, replaces them and ends them.
+//!
+//! [`serve`] is the parent of one hosted application's workers, [`guard`] the parent of one service that is any other
+//! program. Both lead a process group, adopt their orphans and end with whoever started them.
 
 #![forbid(unsafe_code)]
+
+pub mod guard;
+pub mod serve;
+mod signals;

@@ -1,16 +1,162 @@
 //! `pinnace serve`: host one ASGI or WSGI application.
 
-use clap::Args;
-use pinnace_types::ExitCode;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
+use clap::{Args, ValueEnum};
+use pinnace_supervisor::serve::{self, ServeConfig, ServeError};
+use pinnace_types::worker::{Interface, Lifespan, LogFormat};
+use pinnace_types::{ByteSize, ExitCode, HumanDuration};
+
+use super::runtime;
 use crate::Complaint;
 
 /// The arguments of `pinnace serve`.
 #[derive(Args, Debug)]
-pub(crate) struct ServeArgs {}
+pub(crate) struct ServeArgs {
+    /// The application, `module:attribute`; found by convention where it is not given
+    target: Option<String>,
+    /// The folder of the application
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    app_dir: PathBuf,
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// The port; 0 takes a free one
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Worker processes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+    /// Threads of each worker for synchronous work
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: u32,
+    /// Requests of each worker that may wait for a thread
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    queue: u32,
+    /// The interpreter [default: that of `$VIRTUAL_ENV`, of this binary's own environment, `python3`]
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// What the application is
+    #[arg(long, value_enum, default_value_t = InterfaceArg::Auto)]
+    interface: InterfaceArg,
+    /// Whether the ASGI lifespan protocol is spoken
+    #[arg(long, value_enum, default_value_t = LifespanArg::Auto)]
+    lifespan: LifespanArg,
+    /// What the application is mounted under
+    #[arg(long, default_value = "", value_name = "PATH")]
+    root_path: String,
+    /// Prefix of the paths for health, info and metrics
+    #[arg(long, default_value = "/-", value_name = "PATH")]
+    management_prefix: String,
+    /// Bytes that the body of a request may have, such as `10MiB` [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    max_body: Option<ByteSize>,
+    /// How long a worker may take until it answers
+    #[arg(long, default_value = "30s", value_name = "DURATION")]
+    ready_timeout: HumanDuration,
+    /// How long requests may take to finish after a stop or a reload
+    #[arg(long, default_value = "30s", value_name = "DURATION")]
+    grace: HumanDuration,
+    /// The service's name in logs and metrics [default: the folder's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// How log lines look [default: text on a terminal, else json]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormatArg>,
+    /// Do not log requests
+    #[arg(long)]
+    no_access_log: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum InterfaceArg {
+    Auto,
+    Asgi,
+    Wsgi,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LifespanArg {
+    Auto,
+    On,
+    Off,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormatArg {
+    Text,
+    Json,
+}
 
 impl ServeArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
-        Err(Complaint::new(ExitCode::Failure, "`serve` is being built"))
+        let log_format = self.log_format.map_or_else(pinnace_telemetry::logging::default_format, LogFormatArg::format);
+        pinnace_telemetry::logging::init(log_format, "serve", pinnace_telemetry::logging::level_from_environment());
+        let config = self.config(log_format)?;
+        runtime::block_on(serve::run(config))?.map_err(|error| complaint(&error))?;
+        Ok(ExitCode::Ok)
     }
+
+    fn config(self, log_format: LogFormat) -> Result<ServeConfig, Complaint> {
+        let app_dir = fs_err::canonicalize(&self.app_dir).map_err(|error| {
+            Complaint::new(ExitCode::Application, error.to_string())
+                .with_hint("name the application's folder with --app-dir")
+        })?;
+        let folder = app_dir.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned());
+        Ok(ServeConfig {
+            target: self.target,
+            host: self.host,
+            port: self.port,
+            workers: self.workers,
+            threads: self.threads,
+            queue: self.queue,
+            python: self.python,
+            interface: self.interface.interface(),
+            lifespan: self.lifespan.lifespan(),
+            root_path: self.root_path,
+            management_prefix: self.management_prefix,
+            max_body: self.max_body,
+            access_log: !self.no_access_log,
+            log_format,
+            ready_timeout: self.ready_timeout.as_duration(),
+            grace: self.grace.as_duration(),
+            ..ServeConfig::new(self.name.unwrap_or(folder), app_dir)
+        })
+    }
+}
+
+impl InterfaceArg {
+    const fn interface(self) -> Interface {
+        match self {
+            Self::Auto => Interface::Auto,
+            Self::Asgi => Interface::Asgi,
+            Self::Wsgi => Interface::Wsgi,
+        }
+    }
+}
+
+impl LifespanArg {
+    const fn lifespan(self) -> Lifespan {
+        match self {
+            Self::Auto => Lifespan::Auto,
+            Self::On => Lifespan::On,
+            Self::Off => Lifespan::Off,
+        }
+    }
+}
+
+impl LogFormatArg {
+    pub(crate) const fn format(self) -> LogFormat {
+        match self {
+            Self::Text => LogFormat::Text,
+            Self::Json => LogFormat::Json,
+        }
+    }
+}
+
+fn complaint(error: &ServeError) -> Complaint {
+    let complaint = Complaint::new(error.exit_code(), error.to_string()).with_detail(error.detail());
+    error.hint().into_iter().fold(complaint, Complaint::with_hint)
 }

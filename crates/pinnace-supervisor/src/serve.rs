@@ -1,0 +1,73 @@
+//! `pinnace serve`: the parent of one application's workers. There is no Python in it.
+//!
+//! It holds the listening sockets, starts workers as fresh interpreters that inherit them, replaces those that end, and
+//! swaps a whole generation on a reload: the new workers answer before the old ones drain.
+//!
+//! Where to read next: `pool` is the owner of all workers and decides what happens; `worker` is one process;
+//! `interpreter` finds out which Python and which runtime folder; `report` is how all this is told.
+
+mod backoff;
+mod config;
+mod error;
+mod interpreter;
+mod pool;
+mod report;
+mod worker;
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use pinnace_os::{LifetimeEnd, family, inherited_listeners, inherited_status, listen};
+use pinnace_telemetry::ServiceMetrics;
+
+pub use config::ServeConfig;
+pub use error::ServeError;
+pub use interpreter::{Interpreter, InterpreterError};
+
+use crate::signals::Signals;
+use pool::Pool;
+use report::Report;
+
+/// Serves until it is told to stop, or until the application cannot be started.
+///
+/// Needs a current-thread runtime on the process's first thread: workers end with the thread that started them.
+pub async fn run(config: ServeConfig) -> Result<(), ServeError> {
+    family::adopt_orphans().map_err(ServeError::System)?;
+    let lifetime = LifetimeEnd::inherited().map_err(ServeError::System)?;
+    let status = inherited_status();
+    let signals = Signals::new().map_err(ServeError::System)?;
+    let sockets = sockets(&config)?;
+    let interpreter = Interpreter::find(config.python.as_deref())?;
+    let slots = config.workers * pool::GENERATIONS;
+    let metrics = ServiceMetrics::create(slots, Timestamp::now()).map_err(ServeError::Metrics)?;
+    let report = Report::new(&config, sockets[0].local, status);
+    let pool = Pool::new(config, interpreter, sockets, metrics, report);
+    let end = pool.run(signals, lifetime).await;
+    family::kill_descendants();
+    end
+}
+
+/// A listening socket and its address.
+#[derive(Debug)]
+struct Socket {
+    name: String,
+    local: SocketAddr,
+    listener: std::net::TcpListener,
+}
+
+fn sockets(config: &ServeConfig) -> Result<Vec<Socket>, ServeError> {
+    let inherited = inherited_listeners().map_err(ServeError::System)?;
+    if inherited.is_empty() {
+        let address = SocketAddr::new(config.host, config.port);
+        let socket = listen(address).map_err(|source| ServeError::Listen { address, source })?;
+        let local = socket.local_addr().map_err(ServeError::System)?;
+        return Ok(vec![Socket { name: "service".to_owned(), local, listener: socket }]);
+    }
+    inherited
+        .into_iter()
+        .map(|inherited| {
+            let local = inherited.socket.local_addr().map_err(ServeError::System)?;
+            Ok(Socket { name: inherited.name, local, listener: inherited.socket })
+        })
+        .collect()
+}

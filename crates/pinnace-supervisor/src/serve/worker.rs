@@ -1,0 +1,187 @@
+//! One worker process, as its parent holds it.
+//!
+//! Two tasks belong to it: one reads what it says, one waits for its end. Both only send [`Event`]s to the pool, which
+//! owns every decision.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pinnace_os::{Child, Exit, Signal, Spawn};
+use pinnace_types::worker::{WorkerCommand, WorkerConfig, WorkerEvent};
+use pinnace_types::{VERSION, environment};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::{Interpreter, ServeConfig, Socket};
+
+/// Longest line that a worker may say; a traceback fits many times.
+const MAX_LINE: u64 = 1 << 20;
+
+/// What happened to a worker.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// It said something.
+    Said(u64, WorkerEvent),
+    /// It ended.
+    Ended(u64, Exit),
+    /// The pause after its predecessor's end is over.
+    Due(u64),
+}
+
+/// Where a worker is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stage {
+    /// It imports the application.
+    Starting,
+    /// It answers.
+    Ready,
+    /// It finishes what it has.
+    Draining,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Unique over the life of the parent.
+    pub(super) id: u64,
+    /// Its place in the shared metrics.
+    pub(super) slot: u32,
+    /// The generation that it was started for.
+    pub(super) generation: u64,
+    pub(super) stage: Stage,
+    pub(super) pid: u32,
+    pub(super) started: Instant,
+    control: OwnedWriteHalf,
+    kill: Arc<Notify>,
+}
+
+impl Worker {
+    /// Starts one.
+    pub(super) fn start(
+        config: &ServeConfig,
+        interpreter: &Interpreter,
+        sockets: &[Socket],
+        metrics: OwnedFd,
+        place: (u64, u32, u64),
+        events: &mpsc::Sender<Event>,
+    ) -> io::Result<Self> {
+        let (id, slot, generation) = place;
+        let (own, theirs) = UnixStream::pair()?;
+        let mut spawn = Spawn::new(&interpreter.program)
+            .args(["-c", &interpreter.bootstrap()])
+            .inherit_env()
+            .folder(&config.app_dir)
+            .same_group()
+            .death_signal(Signal::SIGKILL);
+        let first = spawn.next_descriptor();
+        for socket in sockets {
+            spawn = spawn.listener(&socket.name, OwnedFd::from(socket.listener.try_clone()?));
+        }
+        let listen_fds = (first..spawn.next_descriptor()).collect();
+        let control_fd = spawn.next_descriptor();
+        spawn = spawn.pass_silently(OwnedFd::from(theirs.into_std()?));
+        let metrics_fd = spawn.next_descriptor();
+        spawn = spawn.pass_silently(metrics);
+        let orders = worker_config(config, slot, listen_fds, control_fd, metrics_fd);
+        let orders = serde_json::to_string(&orders).map_err(io::Error::other)?;
+        let child = spawn.env(environment::WORKER, orders).spawn().map_err(|error| error.source)?;
+        let pid = child.pid();
+        let (reading, control) = own.into_split();
+        let kill = Arc::new(Notify::new());
+        tokio::spawn(listen_task(id, reading, events.clone()));
+        tokio::spawn(wait_task(id, child, Arc::clone(&kill), events.clone()));
+        Ok(Self { id, slot, generation, stage: Stage::Starting, pid, started: Instant::now(), control, kill })
+    }
+
+    /// Tells it to finish and end; it is killed if it takes two seconds longer than it may.
+    pub(super) fn drain(&mut self, linger: Duration, timeout: Duration) {
+        if self.stage == Stage::Starting {
+            return self.kill();
+        }
+        self.stage = Stage::Draining;
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let command = WorkerCommand::Drain { linger_ms: millis(linger), timeout_ms: millis(timeout) };
+        // This type always serialises. The socket is empty, so the line fits; a worker that is gone needs none.
+        let mut line = serde_json::to_vec(&command).unwrap_or_default();
+        line.push(b'\n');
+        let _ = self.control.try_write(&line);
+        let kill = Arc::clone(&self.kill);
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout + Duration::from_secs(2)).await;
+            kill.notify_one();
+        });
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&self) {
+        self.kill.notify_one();
+    }
+}
+
+fn worker_config(
+    config: &ServeConfig,
+    slot: u32,
+    listen_fds: Vec<i32>,
+    control_fd: i32,
+    metrics_fd: i32,
+) -> WorkerConfig {
+    WorkerConfig {
+        version: VERSION.to_owned(),
+        index: slot,
+        service: config.name.clone(),
+        target: config.target.clone(),
+        app_dir: config.app_dir.to_string_lossy().into_owned(),
+        interface: config.interface,
+        lifespan: config.lifespan,
+        listen_fds,
+        control_fd,
+        metrics_fd,
+        threads: config.threads,
+        queue: config.queue,
+        management_prefix: config.management_prefix.clone(),
+        root_path: config.root_path.clone(),
+        access_log: config.access_log,
+        log_format: config.log_format,
+        max_body_bytes: config.max_body.map(pinnace_types::ByteSize::bytes),
+    }
+}
+
+async fn listen_task(id: u64, reading: OwnedReadHalf, events: mpsc::Sender<Event>) {
+    let mut reading = BufReader::new(reading);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut reading).take(MAX_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        match serde_json::from_slice(&line) {
+            Ok(event) => {
+                if events.send(Event::Said(id, event)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a worker said something that is not understood"),
+        }
+    }
+}
+
+async fn wait_task(id: u64, mut child: Child, kill: Arc<Notify>, events: mpsc::Sender<Event>) {
+    let exit = loop {
+        tokio::select! {
+            exit = child.wait() => break exit.unwrap_or(Exit::Signal(Signal::SIGKILL as i32)),
+            () = kill.notified() => {
+                // One that has just ended needs no signal.
+                let _ = child.signal(Signal::SIGKILL);
+            }
+        }
+    };
+    // What it said last is still on its way; the pool must hear that first.
+    tokio::task::yield_now().await;
+    let _ = events.send(Event::Ended(id, exit)).await;
+}
