@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Runs the Python tests of the runtime and of whole systems, and the commands of the docs.
+# Runs the Python tests: of the runtime, then of whole programs. Each folder has its own helpers. pytest.sh PYTHON
 set -eu
 cd "$(dirname "$0")/.."
 python=$1
-"$python" -m pytest -q python/tests tests docs
+for folder in python/tests tests/serve; do
+    "$python" -m pytest -q "$folder"
+done

@@ -275,6 +275,7 @@ impl Pool {
 
     fn stop(&mut self) {
         self.stopping = true;
+        self.report.stopping();
         self.drain(|_| true, Duration::ZERO);
     }
 

@@ -38,6 +38,13 @@ impl Report {
         }
     }
 
+    /// Says that begun requests are being finished, where there is a person to read it.
+    pub(super) fn stopping(&self) {
+        if self.status.is_none() {
+            write_lines(&[format!("{}: finishing what was begun; a second Ctrl-C ends it at once", self.name)]);
+        }
+    }
+
     fn say(&mut self, event: &StatusEvent) {
         let Self { name, address, workers, .. } = self;
         let lines = match event {
@@ -67,7 +74,11 @@ impl Report {
                 vec![format!("{name}: worker {pid} ended ({how}); {requests}; the next starts in {backoff_ms} ms")]
             }
         };
-        // A closed standard error cannot be told to anyone.
-        let _ = std::io::stderr().write_all((lines.join("\n") + "\n").as_bytes());
+        write_lines(&lines);
     }
+}
+
+fn write_lines(lines: &[String]) {
+    // A closed standard error cannot be told to anyone.
+    let _ = std::io::stderr().write_all((lines.join("\n") + "\n").as_bytes());
 }
