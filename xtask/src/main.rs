@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod runtime;
 
 use std::process::ExitCode;
@@ -17,12 +18,15 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Check the rules of the house that clippy cannot hold
+    Check,
     /// Build the Python runtime for an interpreter and lay it beside the binary
     Runtime(runtime::RuntimeArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Xtask::parse().task {
+        Task::Check => check::run(),
         Task::Runtime(args) => args.run(),
     };
     match result {
