@@ -35,7 +35,7 @@ build-dev: needs
 lint: needs $(TEST_ENV)/ready
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo xtask check
 	cargo deny check bans licenses sources
 	scripts/lint-python.sh $(TEST_ENV)/bin

@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 bin=$1
 "$bin/ruff" check .
 "$bin/ruff" format --check .
-"$bin/mypy" python/pinnace/src
+"$bin/mypy" python/pinnace/src python/pinnace-runtime/src
 MYPYPATH=tests/serve "$bin/mypy" tests/serve

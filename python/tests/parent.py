@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT = 30.0
-RUNTIME = Path(os.environ.get("PINNACE_RUNTIME_DIR") or Path(os.environ.get("CARGO_TARGET_DIR", "target"), "debug/runtime"))
+RUNTIME = Path(
+    os.environ.get("PINNACE_RUNTIME_DIR") or Path(os.environ.get("CARGO_TARGET_DIR", "target"), "debug/runtime")
+)
 BOOTSTRAP = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
     "runpy.run_module('pinnace._worker', run_name='__main__', alter_sys=True)"

@@ -47,6 +47,8 @@ impl Worker {
 
     /// Serves an ASGI application; the future that is returned is done when all connections have drained.
     #[pyo3(signature = (reactor, event_loop, application, *, state, logger, framework))]
+    #[expect(clippy::needless_pass_by_value, reason = "what a Python call hands over is owned")]
+    #[expect(clippy::too_many_arguments, reason = "a Python signature; most are given by keyword")]
     fn serve_asgi(
         &self,
         py: Python<'_>,
@@ -71,11 +73,12 @@ impl Worker {
         });
         *self.asgi.lock() = Some(Arc::clone(&asgi));
         reactor.hold(Hold::AcrossTicks);
-        self.serve(py, reactor, event_loop, Application::Asgi(asgi), framework)
+        self.serve(py, reactor, &event_loop, Application::Asgi(asgi), framework)
     }
 
     /// Serves a WSGI application on a pool of threads; the future is done when all connections have drained.
     #[pyo3(signature = (reactor, event_loop, application, *, logger, framework))]
+    #[expect(clippy::needless_pass_by_value, reason = "what a Python call hands over is owned")]
     fn serve_wsgi(
         &self,
         py: Python<'_>,
@@ -87,7 +90,7 @@ impl Worker {
     ) -> PyResult<Py<PyAny>> {
         let wsgi = Wsgi::start(py, application, logger, &self.config, Arc::clone(&self.observer))?;
         reactor.hold(Hold::Never);
-        self.serve(py, reactor, event_loop, Application::Wsgi(Arc::new(wsgi)), framework)
+        self.serve(py, reactor, &event_loop, Application::Wsgi(Arc::new(wsgi)), framework)
     }
 
     /// Cancels the applications that still run.
@@ -104,7 +107,7 @@ impl Worker {
         &self,
         py: Python<'_>,
         reactor: &Reactor,
-        event_loop: Py<PyAny>,
+        event_loop: &Py<PyAny>,
         application: Application,
         framework: &str,
     ) -> PyResult<Py<PyAny>> {

@@ -42,7 +42,7 @@ pub(crate) struct Wsgi {
 /// What every thread needs.
 #[derive(Debug)]
 struct Application {
-    application: Py<PyAny>,
+    callable: Py<PyAny>,
     /// The part of the environ that is the same for all requests.
     template: Py<PyDict>,
     logger: Py<PyAny>,
@@ -70,7 +70,7 @@ impl Wsgi {
         observer: Arc<Observer>,
     ) -> PyResult<Self> {
         let template = environ::template(py, config)?;
-        let application = Application { application, template, logger, root_path: config.root_path.clone() };
+        let application = Application { callable: application, template, logger, root_path: config.root_path.clone() };
         let pool = Pool::start(py, application, config.threads.max(1), config.queue)?;
         Ok(Self { pool, max_body_bytes: config.max_body_bytes, observer })
     }

@@ -3,6 +3,8 @@
 //!
 //! A worker is this test program itself, started again with the test `a_worker_process` and a variable.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it is surprised")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};

@@ -197,11 +197,13 @@ async def do_socket(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.http.response.start", "status": 418, "headers": []})
         await send({"type": "websocket.http.response.body", "body": b"teapot"})
         return
-    await send({
-        "type": "websocket.accept",
-        "subprotocol": protocols[0] if protocols else None,
-        "headers": [(b"x-extra", b"yes")],
-    })
+    await send(
+        {
+            "type": "websocket.accept",
+            "subprotocol": protocols[0] if protocols else None,
+            "headers": [(b"x-extra", b"yes")],
+        }
+    )
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":

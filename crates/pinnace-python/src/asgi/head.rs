@@ -80,7 +80,7 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
     value
         .cast::<PyBytes>()
-        .map(|bytes| bytes.as_bytes())
+        .map(PyBytesMethods::as_bytes)
         .map_err(|_| PyTypeError::new_err("header names and values are bytes"))
 }
 

@@ -128,9 +128,15 @@ pub(super) async fn exchange(
         let prepared = scope::http(py, asgi, &parts, connection)
             .and_then(|scope| Ok((scope, Bound::new(py, HttpMessages(Arc::clone(&exchange)))?)));
         match prepared {
-            Ok((scope, messages)) => asgi.start(py, &scope, messages.as_any(), exchange.clone(), request_id.as_str()),
+            Ok((scope, messages)) => asgi.start(
+                py,
+                &scope,
+                messages.as_any(),
+                &(exchange.clone() as Arc<dyn Conversation>),
+                request_id.as_str(),
+            ),
             Err(error) => {
-                asgi.report(py, error, request_id.as_str());
+                asgi.report(py, &error, request_id.as_str());
                 exchange.ended(py, Outcome::Failed);
             }
         }
@@ -375,7 +381,7 @@ impl Conversation for Exchange {
         }
         if outcome == Outcome::Returned && !self.mailbox.has_ended() {
             let error = PyRuntimeError::new_err("the application ended without a complete response");
-            self.asgi.report(py, error, self.request_id.as_str());
+            self.asgi.report(py, &error, self.request_id.as_str());
         }
         self.overrule(problem(
             ErrorCode::Internal,

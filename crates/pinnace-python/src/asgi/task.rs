@@ -52,11 +52,11 @@ impl Asgi {
         py: Python<'_>,
         scope: &Bound<'_, PyDict>,
         messages: &Bound<'_, PyAny>,
-        conversation: Arc<dyn Conversation>,
+        conversation: &Arc<dyn Conversation>,
         request_id: &str,
     ) {
-        if let Err(error) = self.try_start(py, scope, messages, conversation.clone(), request_id) {
-            self.report(py, error, request_id);
+        if let Err(error) = self.try_start(py, scope, messages, Arc::clone(conversation), request_id) {
+            self.report(py, &error, request_id);
             conversation.ended(py, Outcome::Failed);
         }
     }
@@ -95,7 +95,7 @@ impl Asgi {
     }
 
     /// Writes an exception of the application to the log.
-    pub(crate) fn report(&self, py: Python<'_>, error: PyErr, request_id: &str) {
+    pub(crate) fn report(&self, py: Python<'_>, error: &PyErr, request_id: &str) {
         let keywords = PyDict::new(py);
         let extra = PyDict::new(py);
         let logged = extra
@@ -170,7 +170,7 @@ impl Ended {
             } else {
                 // That the client went away is no fault of the application.
                 if !exception.is_instance_of::<ClientDisconnected>() {
-                    self.asgi.report(py, PyErr::from_value(exception), &self.request_id);
+                    self.asgi.report(py, &PyErr::from_value(exception), &self.request_id);
                 }
                 Outcome::Failed
             }

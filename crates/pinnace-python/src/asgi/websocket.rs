@@ -122,9 +122,15 @@ pub(super) async fn converse(
             Ok((scope, Bound::new(py, WebSocketMessages(Arc::clone(&conversing)))?))
         });
         match prepared {
-            Ok((scope, messages)) => asgi.start(py, &scope, messages.as_any(), conversing.clone(), request_id.as_str()),
+            Ok((scope, messages)) => asgi.start(
+                py,
+                &scope,
+                messages.as_any(),
+                &(conversing.clone() as Arc<dyn Conversation>),
+                request_id.as_str(),
+            ),
             Err(error) => {
-                asgi.report(py, error, request_id.as_str());
+                asgi.report(py, &error, request_id.as_str());
                 conversing.ended(py, Outcome::Failed);
             }
         }

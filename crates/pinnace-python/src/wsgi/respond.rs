@@ -81,7 +81,7 @@ fn serve(py: Python<'_>, application: &Application, job: Job, id: Option<&Reques
     let outcome = environ.and_then(|environ| {
         environ.set_item(intern!(py, "wsgi.input"), Bound::new(py, body.into_input())?)?;
         let start_response = Bound::new(py, StartResponse(Arc::clone(&exchange)))?;
-        let result = application.application.bind(py).call1((environ, start_response))?;
+        let result = application.callable.bind(py).call1((environ, start_response))?;
         let sent = exchange.send_all(py, &result);
         let closed = close(&result);
         sent.and(closed)

@@ -27,7 +27,9 @@ TRACEBACK_LINES = 30
 ATTRIBUTES = ("app", "application", "create_app", "make_app")
 REQUIREMENT_FILES = ("pyproject.toml", "requirements.txt", "requirements/base.txt", "Pipfile", "setup.cfg")
 # Frames of these are ours, or the machinery's, and hidden from a user's traceback.
-HIDDEN = re.compile(r"<frozen importlib|<frozen runpy>|[/\\]importlib[/\\]__init__\.py$|[/\\]pinnace[/\\]_\w+\.py$|^<string>$")
+HIDDEN = re.compile(
+    r"<frozen importlib|<frozen runpy>|[/\\]importlib[/\\]__init__\.py$|[/\\]pinnace[/\\]_\w+\.py$|^<string>$"
+)
 
 
 class Found(NamedTuple):
@@ -59,9 +61,7 @@ def user_traceback(error: BaseException) -> list[str]:
 
 def _visible(trace: TracebackType | None) -> TracebackType | None:
     """A traceback without hidden frames; the last frame stays where all are hidden but it."""
-    kept = [
-        step for step in _steps(trace) if not HIDDEN.search(step.tb_frame.f_code.co_filename)
-    ]
+    kept = [step for step in _steps(trace) if not HIDDEN.search(step.tb_frame.f_code.co_filename)]
     result: TracebackType | None = None
     for step in reversed(kept):
         result = TracebackType(result, step.tb_frame, step.tb_lasti, step.tb_lineno)
@@ -80,7 +80,9 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
 def _load_target(target: str, folder: Path, interface: str) -> Found:
     module_name, _, attribute = target.partition(":")
     if not module_name:
-        raise StartFailure("not-found", f"`{target}` names no module", hint="write `module:attribute`, such as `main:app`")
+        raise StartFailure(
+            "not-found", f"`{target}` names no module", hint="write `module:attribute`, such as `main:app`"
+        )
     module = _import(module_name, folder)
     if not attribute:
         candidates = [name for name in ATTRIBUTES if hasattr(module, name)]
@@ -149,7 +151,9 @@ def _examine(target: str, value: Any, interface: str) -> Found | str:
         target += "()"
         detected = detect(value)
     if detected is None:
-        return f"it is a {type(value).__name__}, called with neither (scope, receive, send) nor (environ, start_response)"
+        return (
+            f"it is a {type(value).__name__}, called with neither (scope, receive, send) nor (environ, start_response)"
+        )
     if interface != "auto":
         detected = Detected(interface, detected.framework, detected.double)  # type: ignore[arg-type]
     return Found(target, _single(value) if detected.double else value, detected)
@@ -196,7 +200,7 @@ def _load_by_convention(folder: Path, interface: str) -> Found:
         "not-found",
         f"no application was found in {folder}",
         detail=tried,
-        hint="name it as `module:attribute`: `app = \"…\"` in pinnace.toml, or `pinnace serve module:attribute`",
+        hint='name it as `module:attribute`: `app = "…"` in pinnace.toml, or `pinnace serve module:attribute`',
     )
 
 
@@ -229,7 +233,9 @@ def _packages(folder: Path) -> list[str]:
         if not base.is_dir():
             continue
         for entry in sorted(base.iterdir()):
-            is_package = entry.is_dir() and any((entry / name).is_file() for name in ("__init__.py", "wsgi.py", "asgi.py"))
+            is_package = entry.is_dir() and any(
+                (entry / name).is_file() for name in ("__init__.py", "wsgi.py", "asgi.py")
+            )
             if is_package and entry.name.isidentifier() and entry.name not in skipped:
                 names.append(entry.name)
     return names
@@ -274,9 +280,9 @@ def _import_hint(error: BaseException, folder: Path) -> str | None:
     if type(error).__name__ == "ImproperlyConfigured" and "DJANGO_SETTINGS_MODULE" in str(error):
         settings = _settings_modules(folder)
         example = settings[0] if settings else "project.settings"
-        return f"set DJANGO_SETTINGS_MODULE, such as `env = {{ DJANGO_SETTINGS_MODULE = \"{example}\" }}` in pinnace.toml"
+        return f'set DJANGO_SETTINGS_MODULE, such as `env = {{ DJANGO_SETTINGS_MODULE = "{example}" }}` in pinnace.toml'
     if isinstance(error, SystemExit):
-        return "importing it ended the interpreter: put what runs the program below `if __name__ == \"__main__\":`"
+        return 'importing it ended the interpreter: put what runs the program below `if __name__ == "__main__":`'
     if isinstance(error, KeyError) and error.args and str(error.args[0]).isupper():
         return f"set the environment variable {error.args[0]}: `env` or `secrets` in pinnace.toml"
     return None
@@ -306,8 +312,13 @@ def _has_application(path: Path) -> bool:
         tree = ast.parse(path.read_text(errors="replace"))
     except (OSError, SyntaxError, ValueError):
         return False
-    names = {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
-             if isinstance(target, ast.Name)}
+    names = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     names |= {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
     return not names.isdisjoint(ATTRIBUTES)
 

@@ -28,13 +28,15 @@ class Control:
 
     def loaded(self, *, target: str, interface: str, framework: str, python: str) -> None:
         """The application was imported."""
-        self._send({
-            "type": "loaded",
-            "target": target,
-            "interface": interface,
-            "framework": framework,
-            "python": python,
-        })
+        self._send(
+            {
+                "type": "loaded",
+                "target": target,
+                "interface": interface,
+                "framework": framework,
+                "python": python,
+            }
+        )
 
     def ready(self) -> None:
         """Requests are answered from now on."""
@@ -46,13 +48,15 @@ class Control:
 
     def failed(self, failure: StartFailure) -> None:
         """The worker ends with this."""
-        self._send({
-            "type": "failed",
-            "kind": failure.kind,
-            "message": failure.message,
-            "detail": failure.detail,
-            "hint": failure.hint,
-        })
+        self._send(
+            {
+                "type": "failed",
+                "kind": failure.kind,
+                "message": failure.message,
+                "detail": failure.detail,
+                "hint": failure.hint,
+            }
+        )
 
     def _send(self, event: dict[str, object]) -> None:
         line = memoryview(json.dumps(event).encode() + b"\n")

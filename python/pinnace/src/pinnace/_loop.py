@@ -47,11 +47,13 @@ def close_event_loop(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         for task in left:
             if not task.cancelled() and task.exception() is not None:
-                loop.call_exception_handler({
-                    "message": "unhandled exception while the worker ends",
-                    "exception": task.exception(),
-                    "task": task,
-                })
+                loop.call_exception_handler(
+                    {
+                        "message": "unhandled exception while the worker ends",
+                        "exception": task.exception(),
+                        "task": task,
+                    }
+                )
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
