@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -75,11 +76,10 @@ def test_a_reload_under_load_loses_no_request_and_brings_the_new_code(serve: Ser
             source = (folder / "main.py").read_text().splitlines()
             source = [f'VERSION = "round{round_number}"' if line.startswith("VERSION") else line for line in source]
             (folder / "main.py").write_text("\n".join(source) + "\n")
-            before = sum("reloaded in" in line for line in served.lines)
+            before = reloads(served)
             served.process.send_signal(signal.SIGHUP)
-            until(lambda seen=before: sum("reloaded in" in line for line in served.lines) > seen, "a reload")
-            seen = len(answers)
-            until(lambda n=seen, r=round_number: any(a.startswith(f"round{r} ") for a in answers[n:]), "the new code")
+            until(functools.partial(has_reloaded, served, before), "a reload")
+            until(functools.partial(has_answered, answers, len(answers), f"round{round_number} "), "the new code")
     finally:
         stop.set()
         for client in clients:
@@ -87,6 +87,18 @@ def test_a_reload_under_load_loses_no_request_and_brings_the_new_code(serve: Ser
     assert failures == []
     assert len(answers) > 100
     assert served.end() == 0
+
+
+def reloads(served: Served) -> int:
+    return sum("reloaded in" in line for line in served.lines)
+
+
+def has_reloaded(served: Served, before: int) -> bool:
+    return reloads(served) > before
+
+
+def has_answered(answers: list[str], seen: int, start: str) -> bool:
+    return any(answer.startswith(start) for answer in answers[seen:])
 
 
 def test_a_reload_that_does_not_import_keeps_the_old_workers(serve: Serve, folder: Path) -> None:
