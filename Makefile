@@ -26,7 +26,6 @@ build: needs
 test: build-dev $(TEST_ENV)/ready
 	cargo test --workspace
 	PINNACE_BIN=$(TARGET)/debug/pinnace scripts/pytest.sh $(TEST_ENV)/bin/python
-	scripts/test-shop.sh $(PYTHON) $(TARGET)/shop-env
 
 build-dev: needs
 	cargo build --package pinnace-cli
