@@ -13,9 +13,16 @@ use clap::{CommandFactory as _, Parser};
 use commands::Command;
 use complaint::Complaint;
 
-/// Microservices in Python and Rust: hosts unchanged Flask, Django and `FastAPI` applications, and runs whole systems of them.
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "pinnace", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "pinnace",
+    version,
+    about = "Hosts unchanged Flask, Django and FastAPI applications",
+    long_about = None,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Cli {
     /// What to do.
     #[command(subcommand)]
