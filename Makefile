@@ -10,12 +10,13 @@ TEST_ENV   := $(TARGET)/test-env
 
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help build build-dev test lint clean needs
+.PHONY: help build build-dev test lint generate clean needs
 
 help:
 	@echo 'make build       the binary and its Python runtime, in release mode'
 	@echo 'make test        everything that must always hold'
 	@echo 'make lint        formatters, linters, type checkers, licences, the rules of the house'
+	@echo 'make generate    write the generated files again'
 
 build: needs
 	cargo build --release --package pinnace-cli
@@ -26,6 +27,7 @@ build: needs
 test: build-dev $(TEST_ENV)/ready
 	cargo test --workspace
 	PINNACE_BIN=$(TARGET)/debug/pinnace scripts/pytest.sh $(TEST_ENV)/bin/python
+	scripts/test-shop.sh $(PYTHON) $(TARGET)/shop-env
 
 build-dev: needs
 	cargo build --package pinnace-cli
@@ -38,6 +40,9 @@ lint: needs $(TEST_ENV)/ready
 	cargo xtask check
 	cargo deny check bans licenses sources
 	scripts/lint-python.sh $(TEST_ENV)/bin
+
+generate:
+	cargo xtask generate
 
 ## What the others stand on
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod generate;
 mod runtime;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ struct Xtask {
 enum Task {
     /// Check the rules of the house that clippy cannot hold
     Check,
+    /// Write the files that come from code
+    Generate,
     /// Build the Python runtime for an interpreter and lay it beside the binary
     Runtime(runtime::RuntimeArgs),
 }
@@ -27,6 +30,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Xtask::parse().task {
         Task::Check => check::run(),
+        Task::Generate => generate::run(),
         Task::Runtime(args) => args.run(),
     };
     match result {

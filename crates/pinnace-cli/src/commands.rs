@@ -1,5 +1,6 @@
 //! The command tree: one variant and one module for each command.
 
+mod check;
 mod guard;
 mod runtime;
 mod serve;
@@ -14,6 +15,8 @@ use crate::Complaint;
 pub(crate) enum Command {
     /// Host one ASGI or WSGI application
     Serve(serve::ServeArgs),
+    /// Check `pinnace.toml` and the rules of its design
+    Check(check::CheckArgs),
     /// Show the version and what this build can host
     Version(version::VersionArgs),
     /// Run a program whose whole family ends with it (started by `up`)
@@ -25,6 +28,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<std::process::ExitCode, Complaint> {
         let code = match self {
             Self::Serve(args) => args.run(),
+            Self::Check(args) => args.run(),
             Self::Version(args) => args.run(),
             Self::Guard(args) => return Ok(args.run()),
         };

@@ -38,6 +38,23 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code, by status.
+    pub const ALL: &'static [Self] = &[
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::HeadersTooLarge,
+        Self::Internal,
+        Self::BadUpstream,
+        Self::Unavailable,
+        Self::UpstreamTimeout,
+    ];
+
     /// The HTTP status that carries this code (RFC 9110 section 15, RFC 6585).
     pub const fn http_status(self) -> u16 {
         match self {

@@ -1,0 +1,146 @@
+//! The one table of keys: what may stand where, what it means, what holds where it is absent, and since when.
+//!
+//! The reader takes its suggestions from here, and the JSON Schema and the reference page are generated from it.
+
+/// A table of the file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Section {
+    /// `[system]`
+    System,
+    /// `[engines]`
+    Engines,
+    /// `[context.NAME]`
+    Context,
+    /// `[service.NAME]`
+    Service,
+    /// `database` of a service
+    Database,
+    /// `auth` of a service
+    Auth,
+    /// A rule of `auth`
+    AuthRule,
+    /// `limits` of a service
+    Limits,
+}
+
+/// The form of a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A list of texts.
+    Texts,
+    /// A text or a list of texts.
+    TextOrTexts,
+    /// A whole number from 1 to this.
+    Number(u32),
+    /// `true` or `false`.
+    Flag,
+    /// A table of texts.
+    TextTable,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A duration such as `10s`.
+    Duration,
+    /// Another table.
+    Table(Section),
+    /// A list of tables.
+    Tables(Section),
+}
+
+/// A key.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Key {
+    /// Where it stands.
+    pub section: Section,
+    /// Its name.
+    pub name: &'static str,
+    /// The form of its value.
+    pub shape: Shape,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What holds where it is absent.
+    pub default: &'static str,
+}
+
+/// Every key, in the order of the reference page.
+pub const fn table() -> &'static [Key] {
+    KEYS
+}
+
+/// The names of the keys of a section.
+pub(crate) fn names(section: Section) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(move |key| key.section == section).map(|key| key.name)
+}
+
+const fn key(section: Section, name: &'static str, shape: Shape, default: &'static str, meaning: &'static str) -> Key {
+    Key { section, name, shape, required: false, meaning, default }
+}
+
+const fn required(section: Section, name: &'static str, shape: Shape, meaning: &'static str) -> Key {
+    Key { section, name, shape, required: true, meaning, default: "" }
+}
+
+use Section::{Auth, AuthRule, Context, Database, Engines, Limits, Service, System};
+use Shape::{Duration, Flag, Number, Table, Tables, Text, TextOrTexts, TextTable, Texts, Word};
+
+const KEYS: &[Key] = &[
+    required(System, "name", Text, "the name of the whole system, a host name label"),
+    key(Engines, "amqp", Text, "none", "`embedded`, or the broker's `amqp(s)://` address"),
+    key(Engines, "kafka", Text, "none", "Kafka's `kafka://host:port`"),
+    key(Engines, "events", Word(&["amqp", "kafka"]), "amqp", "what Pinnace's own events travel on"),
+    key(
+        Engines,
+        "discovery",
+        Text,
+        "embedded",
+        "`embedded`, `kubernetes`, `consul://host:port` or `eureka://host:port`",
+    ),
+    key(Engines, "telemetry", Text, "embedded", "`embedded`, or a collector's `otlp://` address"),
+    key(Engines, "export", Texts, "none", "collectors that get telemetry besides"),
+    key(Engines, "identity", Text, "embedded", "`embedded`, or the issuer's `https://` address"),
+    required(Context, "services", Texts, "the services of this bounded context"),
+    key(Service, "path", Text, "the service's name", "its folder, relative to the manifest"),
+    key(
+        Service,
+        "app",
+        Text,
+        "found by convention",
+        "the application, `module:attribute` or `package.wsgi:application`",
+    ),
+    key(Service, "command", Texts, "hosted", "runs any other program instead of hosting an application"),
+    key(Service, "external", Flag, "false", "it lives outside of this system; nothing is started"),
+    key(Service, "url", Text, "none", "the address of an external service"),
+    key(Service, "python", Text, "any from 3.10", "the versions of Python that it runs on, such as `>=3.11`"),
+    key(Service, "venv", Text, "made in `.pinnace/envs`", "its own environment, relative to its folder"),
+    key(Service, "health", Text, "the server's own readiness", "a path of its own that says whether it is ready"),
+    key(Service, "port", Flag, "true", "`false` for a program that listens to nothing"),
+    key(Service, "route", TextOrTexts, "internal", "its places at the gateway, `/orders` or `shop.example/orders`"),
+    key(Service, "calls", Texts, "none", "the services that it calls"),
+    key(Service, "publishes", Texts, "none", "the topics that it publishes"),
+    key(Service, "subscribes", Texts, "none", "the topics that it subscribes to"),
+    key(Service, "database", Table(Database), "none", "its own database"),
+    key(Service, "workers", Number(64), "1", "processes within one instance"),
+    key(Service, "threads", Number(1024), "8", "threads for synchronous work in each worker"),
+    key(Service, "env", TextTable, "none", "variables that it gets"),
+    key(Service, "secrets", Texts, "none", "variables that it gets and that are never shown"),
+    key(Service, "auth", Table(Auth), "none", "who may do what"),
+    key(Service, "callers", Texts, "any", "who may call it: `gateway` or services"),
+    key(Service, "limits", Table(Limits), "none", "its limits"),
+    key(Service, "ready_timeout", Duration, "60s", "how long it may take until it is ready"),
+    key(Service, "stop_timeout", Duration, "30s", "how long it may take to end before it is killed"),
+    key(Service, "watch", Texts, "none", "globs of more files whose change reloads it"),
+    required(Database, "engine", Word(crate::model::DatabaseEngine::NAMES), "what kind it is"),
+    key(Database, "url", Text, "a file, for SQLite", "its address"),
+    key(Database, "migrate", Text, "none", "the program that brings its tables up to date"),
+    key(Auth, "default", Word(&["public", "authenticated", "deny"]), "deny", "what holds where no rule matches"),
+    key(Auth, "rules", Tables(AuthRule), "none", "the first rule that matches decides"),
+    required(AuthRule, "path", Text, "the paths, with `*` and `**`"),
+    key(AuthRule, "methods", Texts, "all", "the methods"),
+    key(AuthRule, "roles", Texts, "any", "the roles, of which the caller has one"),
+    key(Limits, "timeout", Duration, "none", "how long a request may take"),
+    key(Limits, "concurrency", Number(1_000_000), "none", "how many requests may be in progress"),
+];

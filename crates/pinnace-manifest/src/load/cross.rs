@@ -1,0 +1,109 @@
+//! What one table says of another: names that have to exist, places that may be taken once.
+
+use std::collections::BTreeMap;
+
+use pinnace_types::ServiceName;
+
+use super::reader::{list, nearest};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Caller, Manifest};
+
+impl Manifest {
+    /// Notes what is wrong between tables, and puts each service into its context.
+    pub(super) fn cross_check(&mut self) -> Vec<Diagnostic> {
+        let mut found = self.unknown_names();
+        found.extend(self.taken_routes());
+        found.extend(self.doubled_variables());
+        found.extend(self.assign_contexts());
+        found
+    }
+
+    pub(crate) fn at(&self, place: &str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(&self.source, &self.places.find(place), message)
+    }
+
+    fn unknown_names(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for context in &self.contexts {
+            for (index, service) in context.services.iter().enumerate() {
+                found.extend(self.unknown(service, &format!("context.{}.services.{index}", context.name)));
+            }
+        }
+        for service in &self.services {
+            for (index, called) in service.calls.iter().enumerate() {
+                let place = format!("service.{}.calls.{index}", service.name);
+                if *called == service.name {
+                    found.push(self.at(&place, "a service does not call itself").with_hint("take it out"));
+                }
+                found.extend(self.unknown(called, &place));
+            }
+            for (index, caller) in service.callers.iter().flatten().enumerate() {
+                if let Caller::Service(caller) = caller {
+                    found.extend(self.unknown(caller, &format!("service.{}.callers.{index}", service.name)));
+                }
+            }
+        }
+        found
+    }
+
+    fn unknown(&self, service: &ServiceName, place: &str) -> Option<Diagnostic> {
+        if self.service(service.as_str()).is_some() {
+            return None;
+        }
+        let known: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
+        let hint = match nearest(service.as_str(), known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                format!("there are {}; `[service.{service}]` with `external = true` marks one outside", list(&known))
+            }
+        };
+        Some(self.at(place, format!("there is no service `{service}`")).with_hint(hint))
+    }
+
+    fn taken_routes(&self) -> Vec<Diagnostic> {
+        let mut taken = BTreeMap::new();
+        let mut found = Vec::new();
+        for service in &self.services {
+            for (index, route) in service.routes.iter().enumerate() {
+                if let Some(first) = taken.insert(route, &service.name) {
+                    let place = format!("service.{}.route.{index}", service.name);
+                    let message = format!("`{route}` is the route of `{first}` already");
+                    found.push(self.at(&place, message).with_hint("give each service a prefix or a host of its own"));
+                }
+            }
+        }
+        found
+    }
+
+    fn doubled_variables(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for service in &self.services {
+            for (index, secret) in service.secrets.iter().enumerate() {
+                if service.env.iter().any(|(name, _)| name == secret) {
+                    let place = format!("service.{}.secrets.{index}", service.name);
+                    let message = format!("`{}` is in `env` and in `secrets`", secret.as_str());
+                    found.push(self.at(&place, message).with_hint("a secret's value does not stand in this file"));
+                }
+            }
+        }
+        found
+    }
+
+    fn assign_contexts(&mut self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for context in self.contexts.clone() {
+            for (index, name) in context.services.iter().enumerate() {
+                let Some(service) = self.services.iter_mut().find(|service| service.name == *name) else { continue };
+                match service.context.replace(context.name.clone()) {
+                    None => {}
+                    Some(first) => {
+                        let message = format!("`{name}` is in the context `{first}` already");
+                        let place = format!("context.{}.services.{index}", context.name);
+                        found.push(self.at(&place, message).with_hint("a service belongs to one bounded context"));
+                    }
+                }
+            }
+        }
+        found
+    }
+}

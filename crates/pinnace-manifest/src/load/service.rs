@@ -1,0 +1,253 @@
+//! `[service.NAME]`.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pinnace_types::{HumanDuration, ServiceName};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::reader::{Notes, Reader};
+use crate::keys::Section;
+use crate::model::{
+    Auth, AuthDefault, AuthRule, Caller, CommandLine, Database, DatabaseEngine, Limits, Run, Service, VariableName,
+};
+
+const READY_TIMEOUT: HumanDuration = HumanDuration::new(Duration::from_mins(1));
+const STOP_TIMEOUT: HumanDuration = HumanDuration::new(Duration::from_secs(30));
+
+pub(super) fn read(
+    notes: &mut Notes<'_>,
+    name: ServiceName,
+    value: &Spanned<DeValue<'_>>,
+    root: &Path,
+) -> Option<Service> {
+    let place = format!("service.{name}");
+    let mut reader = Reader::of(notes, value, &place, Section::Service)?;
+    let run = run(&mut reader);
+    let path = path(&mut reader, &name, root, matches!(run, Run::External { .. }));
+    let service = Service {
+        context: None,
+        python: reader.parsed("python"),
+        venv: reader.text("venv").map(|(venv, _)| path.join(venv)),
+        health: health(&mut reader),
+        port: reader.flag("port").unwrap_or(true),
+        routes: routes(&mut reader),
+        calls: reader.all_parsed("calls"),
+        publishes: reader.all_parsed("publishes"),
+        subscribes: reader.all_parsed("subscribes"),
+        workers: reader.number("workers").unwrap_or(1),
+        threads: reader.number("threads"),
+        env: variables(&mut reader),
+        secrets: reader.all_parsed("secrets"),
+        callers: callers(&mut reader),
+        ready_timeout: reader.duration("ready_timeout").unwrap_or(READY_TIMEOUT),
+        stop_timeout: reader.duration("stop_timeout").unwrap_or(STOP_TIMEOUT),
+        watch: reader.texts("watch").into_iter().map(|(glob, _)| glob.to_owned()).collect(),
+        database: reader.take("database").and_then(|value| database(reader.notes, value, &place)),
+        auth: reader.take("auth").and_then(|value| auth(reader.notes, value, &place)),
+        limits: reader.take("limits").and_then(|value| limits(reader.notes, value, &place)),
+        run,
+        path,
+        name,
+    };
+    silent_programs(&mut reader, &service);
+    reader.finish();
+    Some(service)
+}
+
+fn run(reader: &mut Reader<'_, '_, '_>) -> Run {
+    let external = reader.flag("external").unwrap_or(false);
+    let url = reader.endpoint("url", &["http", "https"]);
+    let app = reader.text("app");
+    let command = reader.take("command").is_some().then(|| reader.texts("command"));
+    match (app, command) {
+        (Some((_, span)), Some(_)) => {
+            reader
+                .notes
+                .add(span, "a service has `app` or `command`, not both")
+                .hint("`app` is hosted by Pinnace, `command` runs any other program: take one of them out");
+            Run::Hosted { app: None }
+        }
+        (app, None) if external => {
+            if let Some((_, span)) = app {
+                reader.notes.add(span, "an external service is not started, so it has no `app`").hint("take it out");
+            }
+            Run::External { url }
+        }
+        (Some((app, _)), None) => Run::Hosted { app: Some(app.to_owned()) },
+        (None, Some(words)) if words.is_empty() => {
+            let span = reader.notes.places.find(&format!("{}.command", reader.path()));
+            reader.notes.add(span, "`command` names no program").hint("write `command = [\"program\", \"argument\"]`");
+            Run::Command(Vec::new())
+        }
+        (None, Some(words)) => Run::Command(words.into_iter().map(|(word, _)| word.to_owned()).collect()),
+        (None, None) => Run::Hosted { app: None },
+    }
+}
+
+fn path(reader: &mut Reader<'_, '_, '_>, name: &ServiceName, root: &Path, external: bool) -> PathBuf {
+    let given = reader.text("path");
+    if external {
+        return root.to_owned();
+    }
+    let (text, span) = given.unwrap_or_else(|| (name.as_str(), reader.notes.places.find(reader.path())));
+    let folder = root.join(text);
+    match fs_err::canonicalize(&folder) {
+        Ok(real) if !real.is_dir() => {
+            reader.notes.add(span, format!("`{text}` is no folder")).hint("`path` names the service's folder");
+        }
+        Ok(real) if !real.starts_with(root) => {
+            reader
+                .notes
+                .add(span, format!("`{text}` is outside of the system's folder"))
+                .hint("a service's folder is below that of pinnace.toml; `external = true` marks what lives elsewhere");
+        }
+        Ok(real) => return real,
+        Err(_) => reader
+            .notes
+            .add(span, format!("there is no folder `{text}`"))
+            .hint("`path` is relative to the folder of pinnace.toml"),
+    }
+    folder
+}
+
+fn health(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
+    let (text, span) = reader.text("health")?;
+    let good = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !good {
+        reader.notes.add(span, format!("`{text}` is no path to ask for")).hint("write `health = \"/healthz\"`");
+    }
+    good.then(|| text.to_owned())
+}
+
+fn routes(reader: &mut Reader<'_, '_, '_>) -> Vec<crate::model::Route> {
+    let texts = reader.text_or_texts("route");
+    reader.parse_all("route", texts)
+}
+
+fn variables(reader: &mut Reader<'_, '_, '_>) -> Vec<(VariableName, String)> {
+    let Some(value) = reader.take("env") else { return Vec::new() };
+    let Some(table) = value.get_ref().as_table() else {
+        reader.notes.add(value.span(), "`env` is a table of texts").hint("write `env = { NAME = \"value\" }`");
+        return Vec::new();
+    };
+    let mut variables = Vec::new();
+    for (key, value) in table {
+        let name = reader.parse::<VariableName>(key.get_ref(), key.span());
+        match value.get_ref().as_str() {
+            Some(text) => variables.extend(name.map(|name| (name, text.to_owned()))),
+            None => reader
+                .notes
+                .add(value.span(), format!("`{}` is a text: variables hold nothing else", key.get_ref()))
+                .hint("put it in quotes"),
+        }
+    }
+    variables.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+    variables
+}
+
+fn callers(reader: &mut Reader<'_, '_, '_>) -> Option<Vec<Caller>> {
+    reader.peek_present("callers").then(|| {
+        let names: Vec<ServiceName> = reader.all_parsed("callers");
+        let caller =
+            |name: ServiceName| if name.as_str() == "gateway" { Caller::Gateway } else { Caller::Service(name) };
+        names.into_iter().map(caller).collect()
+    })
+}
+
+fn database(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) -> Option<Database> {
+    let mut reader = Reader::of(notes, value, &format!("{place}.database"), Section::Database)?;
+    let engine = reader.word("engine").map(|word| match word {
+        "postgres" => DatabaseEngine::Postgres,
+        "redis" => DatabaseEngine::Redis,
+        "mongodb" => DatabaseEngine::Mongodb,
+        _ => DatabaseEngine::Sqlite,
+    });
+    let schemes = engine.map_or(&[][..], DatabaseEngine::schemes);
+    let url = match engine {
+        Some(DatabaseEngine::Sqlite) => {
+            if let Some((_, span)) = reader.text("url") {
+                reader.notes.add(span, "SQLite has no address: its file is made by Pinnace").hint("take `url` out");
+            }
+            None
+        }
+        Some(engine) => {
+            if !reader.peek_present("url") {
+                let span: Range<usize> = reader.span().clone();
+                let hint = format!("add `url = \"{}://user@host/name\"`", schemes.first().copied().unwrap_or_default());
+                reader.notes.add(span, format!("{} has an address", engine.as_str())).hint(hint);
+            }
+            reader.endpoint("url", schemes)
+        }
+        None => {
+            reader.take("url");
+            None
+        }
+    };
+    let migrate = reader.parsed::<CommandLine>("migrate");
+    reader.finish();
+    Some(Database { engine: engine?, url, migrate })
+}
+
+fn auth(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) -> Option<Auth> {
+    let place = format!("{place}.auth");
+    let mut reader = Reader::of(notes, value, &place, Section::Auth)?;
+    let default = match reader.word("default") {
+        Some("public") => AuthDefault::Public,
+        Some("authenticated") => AuthDefault::Authenticated,
+        _ => AuthDefault::Deny,
+    };
+    let rules = reader.take("rules");
+    let mut read = Vec::new();
+    if let Some(rules) = rules {
+        let items = rules.get_ref().as_array().map(|array| array.iter().collect::<Vec<_>>());
+        if items.is_none() {
+            reader.notes.add(rules.span(), "`rules` is a list of tables").hint("write `rules = [{ path = \"/**\" }]`");
+        }
+        for (index, item) in items.into_iter().flatten().enumerate() {
+            read.extend(rule(reader.notes, item, &format!("{place}.rules.{index}")));
+        }
+    }
+    reader.finish();
+    Some(Auth { default, rules: read })
+}
+
+fn rule(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) -> Option<AuthRule> {
+    let mut reader = Reader::of(notes, value, place, Section::AuthRule)?;
+    let path = reader.text("path").map(|(path, _)| path.to_owned());
+    let owned = |texts: Vec<(&str, Range<usize>)>| texts.into_iter().map(|(text, _)| text.to_owned()).collect();
+    let methods = owned(reader.texts("methods"));
+    let roles = owned(reader.texts("roles"));
+    reader.finish();
+    Some(AuthRule { path: path?, methods, roles })
+}
+
+fn limits(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) -> Option<Limits> {
+    let mut reader = Reader::of(notes, value, &format!("{place}.limits"), Section::Limits)?;
+    let limits = Limits { timeout: reader.duration("timeout"), concurrency: reader.number("concurrency") };
+    reader.finish();
+    Some(limits)
+}
+
+/// What listens to nothing cannot be asked or routed to.
+fn silent_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
+    if service.port {
+        return;
+    }
+    let table = reader.path().to_owned();
+    let place = |key: &str| format!("{table}.{key}");
+    let told = [("health", service.health.is_some()), ("route", !service.routes.is_empty())];
+    for (key, _) in told.into_iter().filter(|(_, given)| *given) {
+        let span = reader.notes.places.find(&place(key));
+        reader
+            .notes
+            .add(span, format!("a service without a port has no `{key}`"))
+            .hint(format!("take out `{key}` or `port = false`"));
+    }
+    if matches!(service.run, Run::Hosted { .. }) {
+        let span = reader.notes.places.find(&place("port"));
+        reader.notes.add(span, "a hosted application listens").hint("`port = false` is for a `command`");
+    }
+}

@@ -1,0 +1,112 @@
+//! `cargo xtask generate`: writes the files that come from code; `cargo xtask check` holds them fresh.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use pinnace_manifest::keys::{self, Section, Shape};
+use pinnace_types::environment::{self, SetBy};
+use pinnace_types::{ErrorCode, ExitCode};
+
+use crate::runtime::workspace_root;
+
+/// A generated file: its path below the root, and what has to stand in it.
+type File = (&'static str, String);
+
+/// Writes every generated file.
+pub(crate) fn run() -> Result<(), String> {
+    let root = workspace_root();
+    for (path, text) in files() {
+        let path = root.join(path);
+        if let Some(folder) = path.parent() {
+            fs_err::create_dir_all(folder).map_err(|error| error.to_string())?;
+        }
+        fs_err::write(path, text).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// The files that do not hold what they should.
+pub(crate) fn stale(root: &Path) -> Vec<String> {
+    let is_stale = |(path, text): &File| fs_err::read_to_string(root.join(path)).ok().as_ref() != Some(text);
+    let complain = |(path, _): File| format!("{path}: not fresh; run `cargo xtask generate`");
+    files().into_iter().filter(is_stale).map(complain).collect()
+}
+
+fn files() -> Vec<File> {
+    let schema = serde_json::to_string_pretty(&pinnace_manifest::json_schema()).unwrap_or_default() + "\n";
+    vec![
+        ("docs/pinnace.schema.json", schema),
+        ("docs/reference/manifest.md", manifest()),
+        ("docs/reference/exit-codes.md", exit_codes()),
+        ("docs/reference/environment.md", variables()),
+    ]
+}
+
+fn manifest() -> String {
+    const SECTIONS: [(Section, &str); 8] = [
+        (Section::System, "[system]"),
+        (Section::Engines, "[engines]"),
+        (Section::Context, "[context.NAME]"),
+        (Section::Service, "[service.NAME]"),
+        (Section::Database, "database of a service"),
+        (Section::Auth, "auth of a service"),
+        (Section::AuthRule, "a rule of auth"),
+        (Section::Limits, "limits of a service"),
+    ];
+    let mut page = "# `pinnace.toml`\n\nGenerated from the table of keys; `pinnace check` reads a file and tells each mistake with its \
+        place.\nEditors find the JSON Schema in [pinnace.schema.json](../pinnace.schema.json).\n"
+        .to_owned();
+    for (section, title) in SECTIONS {
+        let _ = write!(page, "\n## `{title}`\n\n| key | value | default | meaning |\n|---|---|---|---|\n");
+        for key in keys::table().iter().filter(|key| key.section == section) {
+            let default = if key.required { "has to be there" } else { key.default };
+            let _ = writeln!(page, "| `{}` | {} | {default} | {} |", key.name, shape(key.shape), key.meaning);
+        }
+    }
+    page
+}
+
+fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::Text => "text".to_owned(),
+        Shape::Texts => "list of texts".to_owned(),
+        Shape::TextOrTexts => "text or list of texts".to_owned(),
+        Shape::Number(most) => format!("1 to {most}"),
+        Shape::Flag => "`true` or `false`".to_owned(),
+        Shape::TextTable => "table of texts".to_owned(),
+        Shape::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Shape::Duration => "duration, such as `10s`".to_owned(),
+        Shape::Table(_) => "table, see below".to_owned(),
+        Shape::Tables(_) => "list of tables, see below".to_owned(),
+    }
+}
+
+fn exit_codes() -> String {
+    let mut page = "# Exit codes and error codes\n\nGenerated from the tables in `pinnace-types`. Both are API: numbers and names stay.\n\n\
+        ## Exit codes\n\n| code | meaning | what to do |\n|---|---|---|\n"
+        .to_owned();
+    for row in ExitCode::table() {
+        let _ = writeln!(page, "| {} | {} | {} |", row.code.number(), row.meaning, row.remedy);
+    }
+    page.push_str("\n## Error codes\n\nThe member `code` of a problem document (RFC 9457).\n\n| code | status | title |\n|---|---|---|\n");
+    for code in ErrorCode::ALL {
+        let name = serde_json::to_value(code).unwrap_or_default();
+        let _ =
+            writeln!(page, "| `{}` | {} | {} |", name.as_str().unwrap_or_default(), code.http_status(), code.title());
+    }
+    page
+}
+
+fn variables() -> String {
+    let mut page = "# Environment variables\n\nGenerated from the table in `pinnace-types`.\n\n| variable | set by | meaning | since |\n|---|---|---|---|\n"
+        .to_owned();
+    for variable in environment::table() {
+        let set_by = match variable.set_by {
+            SetBy::User => "you",
+            SetBy::Up => "a system's start (planned), for services",
+            SetBy::Pinnace => "Pinnace, for its own processes",
+        };
+        let _ = writeln!(page, "| `{}` | {set_by} | {} | {} |", variable.name, variable.meaning, variable.since);
+    }
+    page
+}
