@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT = 30.0
-RUNTIME = Path(
-    os.environ.get("PINNACE_RUNTIME_DIR") or Path(os.environ.get("CARGO_TARGET_DIR", "target"), "debug/runtime")
-)
+REPOSITORY = Path(__file__).parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+# Laid out by `cargo xtask runtime --profile dev`.
+RUNTIME = Path(os.environ.get("PINNACE_RUNTIME_DIR", TARGET / "debug/runtime")).resolve()
 BOOTSTRAP = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
     "runpy.run_module('pinnace._worker', run_name='__main__', alter_sys=True)"

@@ -146,27 +146,36 @@ def _call_factory(target: str, factory: Any) -> Any:
 def _examine(target: str, value: Any, interface: str) -> Found | str:
     """An application out of a value, which may be a factory; a reason where it is none."""
     detected = detect(value)
+    if detected is None and interface != "auto" and _takes(value, 3 if interface == "asgi" else 2):
+        # What a decorator has hidden behind `*args`, its user knows.
+        detected = Detected(interface, interface.upper())  # type: ignore[arg-type]
     if detected is None and _is_factory(value):
         value = _call_factory(target, value)
         target += "()"
         detected = detect(value)
     if detected is None:
-        return (
-            f"it is a {type(value).__name__}, called with neither (scope, receive, send) nor (environ, start_response)"
-        )
+        kind = type(value).__name__
+        return f"it is a {kind} that is not called with (scope, receive, send) or (environ, start_response)"
     if interface != "auto":
         detected = Detected(interface, detected.framework, detected.double)  # type: ignore[arg-type]
     return Found(target, _single(value) if detected.double else value, detected)
 
 
 def _is_factory(value: Any) -> bool:
-    if not callable(value) or inspect.isclass(value):
+    if inspect.isclass(value) or inspect.iscoroutinefunction(value):
+        return False
+    return _takes(value, 0) and not _takes(value, 32)
+
+
+def _takes(value: Any, count: int) -> bool:
+    """Whether it can be called with so many arguments."""
+    if not callable(value):
         return False
     try:
-        inspect.signature(value).bind()
+        inspect.signature(value).bind(*range(count))
     except (TypeError, ValueError):
         return False
-    return not inspect.iscoroutinefunction(value)
+    return True
 
 
 def _single(application: Any) -> Any:
@@ -324,4 +333,4 @@ def _has_application(path: Path) -> bool:
 
 
 def _shape_hint() -> str:
-    return "an application is called with (scope, receive, send) or (environ, start_response)"
+    return "where a decorator hides an application's arguments, say `--interface asgi` or `--interface wsgi`"
