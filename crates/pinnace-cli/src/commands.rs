@@ -1,6 +1,7 @@
 //! The command tree: one variant and one module for each command.
 
 mod check;
+mod gateway;
 mod guard;
 mod runtime;
 mod serve;
@@ -19,6 +20,9 @@ pub(crate) enum Command {
     Check(check::CheckArgs),
     /// Show the version and what this build can host
     Version(version::VersionArgs),
+    /// Run the gateway (started by `up`)
+    #[command(hide = true)]
+    Gateway(gateway::GatewayArgs),
     /// Run a program whose whole family ends with it (started by `up`)
     #[command(hide = true)]
     Guard(guard::GuardArgs),
@@ -30,6 +34,7 @@ impl Command {
             Self::Serve(args) => args.run(),
             Self::Check(args) => args.run(),
             Self::Version(args) => args.run(),
+            Self::Gateway(args) => args.run(),
             Self::Guard(args) => return Ok(args.run()),
         };
         code.map(Into::into)

@@ -1,4 +1,4 @@
-//! WebSockets: after the service has agreed, bytes go both ways until one side ends, or the gateway drains.
+//! `WebSocket`s: after the service has agreed, bytes go both ways until one side ends, or the gateway drains.
 
 use std::sync::Arc;
 

@@ -54,13 +54,13 @@ async fn serve(handler: impl Handler) -> SocketAddr {
     address
 }
 
-fn table(max_body: Option<&str>, routes: Value) -> Table {
+fn table(max_body: Option<&str>, routes: &Value) -> Table {
     let config = json!({ "system": "shop", "max_body": max_body, "routes": routes });
     Table::try_new(serde_json::from_value(config).unwrap()).unwrap()
 }
 
 async fn gateway(max_body: Option<&str>, routes: Value) -> (Gateway, SocketAddr) {
-    let gateway = Gateway::new(table(max_body, routes), None);
+    let gateway = Gateway::new(table(max_body, &routes), None);
     let address = serve(gateway.clone()).await;
     (gateway, address)
 }
@@ -233,6 +233,6 @@ async fn a_new_table_counts_from_the_next_request_on() {
     let orders = serve(Service("orders")).await;
     let (gateway, address) = gateway(None, json!([])).await;
     assert_eq!(get(address, "/x").await.0.status, StatusCode::NOT_FOUND);
-    gateway.replace(table(None, json!([{ "path": "/", "service": "orders", "upstream": orders }])));
+    gateway.replace(table(None, &json!([{ "path": "/", "service": "orders", "upstream": orders }])));
     assert_eq!(get(address, "/x").await.1["service"], "orders");
 }
