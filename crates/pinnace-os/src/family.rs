@@ -50,19 +50,49 @@ pub fn descendants(ancestor: u32) -> Vec<u32> {
 ///
 /// This blocks; it is the last thing that a leader does.
 pub fn kill_descendants() {
+    let mut empty_looks = 0;
     for round in 0..500 {
         let found = descendants(std::process::id());
         for pid in &found {
             signal(*pid, Signal::SIGKILL);
         }
         reap(|_| true);
-        if found.is_empty() {
+        // A process that forks and ends while `/proc` is read may be missed by one look, but not by two.
+        empty_looks = if found.is_empty() { empty_looks + 1 } else { 0 };
+        if empty_looks == 2 {
             return;
         }
-        if round > 0 {
+        if round > 0 && !found.is_empty() {
             nap(Duration::from_millis(10));
         }
     }
+}
+
+/// Takes note of the end of adopted children, which would stay as zombies otherwise. To be called on SIGCHLD.
+///
+/// Every child that was not started by [`crate::Spawn`] counts as adopted: a process that calls this starts none otherwise.
+pub fn reap_orphans() {
+    let known = KNOWN.lock();
+    reap(|pid| !known.contains(&pid.cast_signed()));
+}
+
+/// Ends the adopted children of a process group, with all their descendants: what is left of a leader that has ended.
+pub fn kill_orphans(group: u32) {
+    let own = std::process::id();
+    let known = KNOWN.lock();
+    let orphans: BTreeSet<u32> = processes()
+        .filter(|process| {
+            process.parent == own && process.group == group && !known.contains(&process.pid.cast_signed())
+        })
+        .map(|process| process.pid)
+        .collect();
+    for orphan in &orphans {
+        for pid in descendants(*orphan) {
+            signal(pid, Signal::SIGKILL);
+        }
+        signal(*orphan, Signal::SIGKILL);
+    }
+    reap(|pid| orphans.contains(&pid));
 }
 
 /// Ends every child that was not started here but adopted, with all its descendants; returns how many there were.
@@ -118,6 +148,7 @@ fn nap(duration: Duration) {
 struct Process {
     pid: u32,
     parent: u32,
+    group: u32,
     state: char,
 }
 
@@ -135,5 +166,6 @@ fn process(pid: u32) -> Option<Process> {
     let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    Some(Process { pid, parent, state })
+    let group = fields.next()?.parse().ok()?;
+    Some(Process { pid, parent, group, state })
 }
