@@ -7,6 +7,7 @@ are meant for the whole process group are left to the parent.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import logging
 import os
@@ -35,6 +36,9 @@ def main() -> int:
         return 2
     config: dict[str, Any] = json.loads(text)
     control = Control(config["control_fd"])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A line that the application prints is seen at once, and not lost with a worker that is killed.
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         _leave_signals_to_the_parent()
         _run(text, config, control)
