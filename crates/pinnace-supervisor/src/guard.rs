@@ -29,8 +29,8 @@ pub enum GuardError {
     #[error("there is no program `{0}` on PATH")]
     NotFound(String),
     /// The kernel refused it.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
+    #[error("{0}: {source}", source = .0.source)]
+    Spawn(SpawnError),
     /// The guard itself could not be set up.
     #[error("cannot guard: {0}")]
     Io(#[from] io::Error),
@@ -38,9 +38,10 @@ pub enum GuardError {
 
 impl GuardError {
     /// The status that a shell would end with: 127 where nothing was found, 126 where it could not be executed.
-    pub const fn shell_status(&self) -> u8 {
+    pub fn shell_status(&self) -> u8 {
         match self {
             Self::NotFound(_) => 127,
+            Self::Spawn(error) if matches!(error.source.kind(), io::ErrorKind::NotFound) => 127,
             Self::Spawn(_) => 126,
             Self::Io(_) => 125,
         }
@@ -63,7 +64,8 @@ fn spawn(config: &GuardConfig) -> Result<Child, GuardError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program: PathBuf =
         find_program(name, &path).ok_or_else(|| GuardError::NotFound(name.to_string_lossy().into_owned()))?;
-    Ok(Spawn::new(program).args(arguments).inherit_env().same_group().death_signal(Signal::SIGKILL).spawn()?)
+    let spawn = Spawn::new(program).args(arguments).inherit_env().same_group().death_signal(Signal::SIGKILL);
+    spawn.spawn().map_err(GuardError::Spawn)
 }
 
 async fn watch(
@@ -98,6 +100,7 @@ async fn watch(
                 }
                 (Asked::Stop, Some(_)) => return Ok(Exit::Signal(Signal::SIGKILL as i32)),
                 (Asked::Reload, _) => child.signal(Signal::SIGHUP)?,
+                (Asked::Reap, _) => family::reap_orphans(),
             },
         }
     }

@@ -24,7 +24,7 @@ pub use config::ServeConfig;
 pub use error::ServeError;
 pub use interpreter::{Interpreter, InterpreterError};
 
-use crate::signals::Signals;
+use crate::signals::{Asked, Signals};
 use pool::Pool;
 use report::Report;
 
@@ -35,9 +35,9 @@ pub async fn run(config: ServeConfig) -> Result<(), ServeError> {
     family::adopt_orphans().map_err(ServeError::System)?;
     let lifetime = LifetimeEnd::inherited().map_err(ServeError::System)?;
     let status = inherited_status();
-    let signals = Signals::new().map_err(ServeError::System)?;
+    let mut signals = Signals::new().map_err(ServeError::System)?;
     let sockets = sockets(&config)?;
-    let interpreter = Interpreter::find(config.python.as_deref())?;
+    let Some(interpreter) = find_interpreter(&config, &mut signals, lifetime.as_ref()).await? else { return Ok(()) };
     let slots = config.workers * pool::GENERATIONS;
     let metrics = ServiceMetrics::create(slots, Timestamp::now()).map_err(ServeError::Metrics)?;
     let report = Report::new(&config, sockets[0].local, status);
@@ -45,6 +45,36 @@ pub async fn run(config: ServeConfig) -> Result<(), ServeError> {
     let end = pool.run(signals, lifetime).await;
     family::kill_descendants();
     end
+}
+
+/// Asks for the interpreter, unless the end comes first: then nothing.
+async fn find_interpreter(
+    config: &ServeConfig,
+    signals: &mut Signals,
+    lifetime: Option<&LifetimeEnd>,
+) -> Result<Option<Interpreter>, ServeError> {
+    let asked_for = config.python.clone();
+    let mut found = tokio::task::spawn_blocking(move || Interpreter::find(asked_for.as_deref()));
+    let starter_gone = async {
+        match lifetime {
+            Some(lifetime) => lifetime.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut starter_gone = std::pin::pin!(starter_gone);
+    loop {
+        tokio::select! {
+            found = &mut found => {
+                let found = found.map_err(|error| ServeError::System(std::io::Error::other(error)))?;
+                return Ok(Some(found?));
+            }
+            () = starter_gone.as_mut() => break,
+            asked = signals.next() => if asked == Asked::Stop { break },
+        }
+    }
+    // The interpreter that is being asked ends with this, and so does the thread that waits for it.
+    family::kill_descendants();
+    Ok(None)
 }
 
 /// A listening socket and its address.

@@ -1,24 +1,28 @@
 //! The signals that a parent of processes answers to.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a parent was asked by a signal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Asked {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM or SIGINT, or the terminal is gone.
     Stop,
     /// SIGHUP.
     Reload,
+    /// SIGCHLD: a child has ended, perhaps an adopted one that nobody else waits for.
+    Reap,
 }
 
-/// Listens to SIGTERM, SIGINT and SIGHUP.
+/// Listens to SIGTERM, SIGINT, SIGHUP and SIGCHLD.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    child: Signal,
+    on_terminal: bool,
 }
 
 impl Signals {
@@ -27,6 +31,8 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            child: signal(SignalKind::child())?,
+            on_terminal: io::stderr().is_terminal(),
         })
     }
 
@@ -34,7 +40,9 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
+            // A terminal that is closed sends the same signal, and then is no terminal any more.
+            _ = self.hangup.recv() => if self.on_terminal && !io::stderr().is_terminal() { Asked::Stop } else { Asked::Reload },
+            _ = self.child.recv() => Asked::Reap,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pinnace_os::{Exit, LifetimeEnd, family};
 use pinnace_telemetry::ServiceMetrics;
+use pinnace_types::HumanDuration;
 use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::{Failure, FailureKind, WorkerEvent};
 use tokio::sync::mpsc;
@@ -20,8 +21,8 @@ use super::worker::{Event, Stage, Worker};
 use super::{Interpreter, ServeConfig, ServeError, Socket};
 use crate::signals::{Asked, Signals};
 
-/// Generations that may live side by side: one answers, one starts, one drains.
-pub(super) const GENERATIONS: u32 = 3;
+/// Generations that may live side by side: one answers, one starts, the others drain. A reload waits where all are taken.
+pub(super) const GENERATIONS: u32 = 8;
 
 /// All workers and what is known of them.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Pool {
     next_id: u64,
     /// The generation that answers, or the first one while it starts.
     current: u64,
+    /// The one that a reload starts.
+    next_generation: u64,
     /// Whether the current generation has ever answered.
     established: bool,
     reload: Reload,
@@ -77,6 +80,7 @@ impl Pool {
             workers: Vec::new(),
             next_id: 0,
             current: 0,
+            next_generation: 1,
             established: false,
             reload: Reload::None,
             backoff: Backoff::new(),
@@ -103,6 +107,7 @@ impl Pool {
                     Asked::Reload => self.reload(),
                     Asked::Stop if self.stopping => return Ok(()),
                     Asked::Stop => self.stop(),
+                    Asked::Reap => family::reap_orphans(),
                 },
                 () = tokio::time::sleep_until(overdue) => self.kill_overdue(),
                 Some(event) = self.events.1.recv() => self.hear(event)?,
@@ -123,45 +128,51 @@ impl Pool {
             Event::Said(_, WorkerEvent::Stopped) => {}
             Event::Ended(id, exit) => self.ended(id, exit)?,
             Event::Due(generation) => {
-                if generation == self.current && !self.stopping {
-                    self.start_worker(generation)?;
+                if generation == self.current
+                    && !self.stopping
+                    && let Err(error) = self.start_worker(generation)
+                {
+                    // The interpreter may be away for a moment, while its environment is made anew.
+                    tracing::warn!(%error, "cannot start a worker");
+                    self.start_later(Duration::ZERO);
                 }
             }
         }
-        if self.reload == Reload::Wanted {
-            self.begin_reload()?;
-        }
+        self.begin_reload();
+        let ready = self.workers.iter().filter(|worker| worker.stage == Stage::Ready).count();
+        self.metrics.set_ready_workers(u32::try_from(ready).unwrap_or(u32::MAX));
         Ok(())
     }
 
     // ---- what workers say ----
 
     fn loaded(&mut self, id: u64, status: &StatusEvent) -> Result<(), ServeError> {
-        let Some(generation) = self.worker(id).map(|worker| worker.generation) else { return Ok(()) };
+        let Some(worker) = self.worker(id).filter(|worker| worker.stage == Stage::Starting) else { return Ok(()) };
+        let generation = worker.generation;
         if !self.told_loaded {
             self.told_loaded = true;
             self.report.tell(status);
         }
         // The first one has shown that the application imports: now the others.
-        while !self.stopping && self.count(generation) < self.config.workers && !self.is_restarting(generation) {
-            self.start_worker(generation)?;
+        while self.count(generation) < self.config.workers && !self.is_restarting(generation) {
+            match self.start_worker(generation) {
+                Err(error) if generation > self.current => {
+                    self.give_up_reload(cannot_start(&error));
+                    return Ok(());
+                }
+                result => result?,
+            }
         }
         Ok(())
     }
 
     fn ready(&mut self, id: u64) {
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.id == id) else { return };
-        if worker.stage != Stage::Starting {
+        worker.answers(self.config.grace);
+        if worker.stage != Stage::Ready {
             return;
         }
-        worker.stage = Stage::Ready;
-        let generation = worker.generation;
-        if self.stopping {
-            return self.drain(|_| true, Duration::ZERO);
-        }
-        let ready = self.workers.iter().filter(|worker| worker.stage == Stage::Ready).count();
-        self.metrics.set_ready_workers(u32::try_from(ready).unwrap_or(u32::MAX));
-        if generation == self.current && !self.established {
+        if worker.generation == self.current && !self.established {
             self.established = true;
             self.report.tell(&StatusEvent::Ready);
         }
@@ -169,14 +180,21 @@ impl Pool {
     }
 
     fn failed(&mut self, id: u64, failure: Failure) -> Result<(), ServeError> {
-        let Some(generation) = self.worker(id).map(|worker| worker.generation) else { return Ok(()) };
-        if generation == self.current && !self.established {
+        let Some(worker) = self.workers.iter_mut().find(|worker| worker.id == id) else { return Ok(()) };
+        if worker.stage == Stage::Abandoned {
+            return Ok(());
+        }
+        if worker.generation == self.current && !self.established && !self.stopping {
             self.report.tell(&StatusEvent::Failed(failure.clone()));
             return Err(ServeError::Application(Box::new(failure)));
         }
-        if generation > self.current {
+        if worker.generation > self.current {
             self.give_up_reload(failure);
+            return Ok(());
         }
+        // It replaces one that ended, or it drains and its lifespan does not end well: the others go on.
+        self.report.show(&failure);
+        worker.failure = Some(failure);
         Ok(())
     }
 
@@ -185,73 +203,96 @@ impl Pool {
         let worker = self.workers.swap_remove(index);
         let lost: Vec<String> = self.metrics.lost_requests(worker.slot).into_iter().map(String::from).collect();
         self.metrics.reset(worker.slot);
-        let expected = worker.stage == Stage::Draining || self.stopping;
-        if expected && lost.is_empty() {
-            return Ok(());
+        match worker.stage {
+            Stage::Abandoned => return Ok(()),
+            Stage::Draining => {
+                if !lost.is_empty() {
+                    self.report.cut_off(worker.pid, &lost);
+                }
+                return Ok(());
+            }
+            Stage::Starting | Stage::Ready => {}
         }
-        if expected || worker.generation < self.current {
-            self.report.tell(&StatusEvent::WorkerDied { pid: worker.pid, how: exit.to_string(), lost, backoff_ms: 0 });
-            return Ok(());
-        }
+        let how = match (&worker.failure, worker.overdue) {
+            (Some(failure), _) => failure.message.clone(),
+            (None, true) => "not ready in time".to_owned(),
+            (None, false) => exit.to_string(),
+        };
         let died = || Failure {
             kind: FailureKind::Died,
-            message: format!("the worker ended before it was ready ({exit})"),
+            message: if worker.overdue {
+                format!("the worker was not ready after {}", HumanDuration::new(self.config.ready_timeout))
+            } else {
+                format!("the worker ended before it was ready ({exit})")
+            },
             detail: Vec::new(),
-            hint: Some("its last words are in the log above".to_owned()),
+            hint: Some(if worker.overdue {
+                "give it longer with --ready-timeout, or look for what its import or its startup waits for".to_owned()
+            } else {
+                "its last words are in the log above".to_owned()
+            }),
         };
         if worker.generation > self.current {
-            self.give_up_reload(died());
+            let failure = died();
+            self.give_up_reload(failure);
             return Ok(());
         }
         if !self.established {
-            self.report.tell(&StatusEvent::Failed(died()));
-            return Err(ServeError::Application(Box::new(died())));
+            let failure = died();
+            self.report.tell(&StatusEvent::Failed(failure.clone()));
+            return Err(ServeError::Application(Box::new(failure)));
         }
         self.metrics.count_restart();
-        let pause = self.backoff.after(worker.started.elapsed());
+        let pause = self.start_later(worker.started.elapsed());
         let backoff_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.report.tell(&StatusEvent::WorkerDied { pid: worker.pid, how: exit.to_string(), lost, backoff_ms });
+        self.report.tell(&StatusEvent::WorkerDied { pid: worker.pid, how, lost, backoff_ms });
+        Ok(())
+    }
+
+    /// Starts a worker for one that lived so long, after the pause that is returned.
+    fn start_later(&mut self, life: Duration) -> Duration {
+        let pause = self.backoff.after(life);
         let (events, generation) = (self.events.0.clone(), self.current);
+        // It ends with its pause.
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let _ = events.send(Event::Due(generation)).await;
         });
-        Ok(())
+        pause
     }
 
     // ---- reload ----
 
     fn reload(&mut self) {
         self.reload = match self.reload {
-            _ if self.stopping || !self.established => return,
             Reload::None | Reload::Wanted => Reload::Wanted,
             Reload::Running { since, .. } => Reload::Running { since, again: true },
         };
-        if self.reload == Reload::Wanted
-            && let Err(error) = self.begin_reload()
-        {
-            tracing::error!(%error, "cannot start a worker");
-        }
+        self.begin_reload();
     }
 
-    fn begin_reload(&mut self) -> Result<(), ServeError> {
-        let room = self.config.workers * GENERATIONS - u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
-        if room < self.config.workers {
-            return Ok(());
+    /// Starts the next generation, where one is wanted, the first one answers already and there is room.
+    fn begin_reload(&mut self) {
+        let room = (self.config.workers * GENERATIONS).saturating_sub(self.living());
+        if self.reload != Reload::Wanted || self.stopping || !self.established || room < self.config.workers {
+            return;
         }
         self.reload = Reload::Running { since: Instant::now(), again: false };
         self.told_loaded = false;
-        self.start_worker(self.current + 1)
+        if let Err(error) = self.start_worker(self.next_generation) {
+            self.give_up_reload(cannot_start(&error));
+        }
     }
 
     fn finish_reload(&mut self) {
         let Reload::Running { since, again } = self.reload else { return };
-        let next = self.current + 1;
+        let next = self.next_generation;
         let ready = self.workers.iter().filter(|worker| worker.generation == next && worker.stage == Stage::Ready);
         if ready.count() < self.config.workers as usize {
             return;
         }
         self.current = next;
+        self.next_generation += 1;
         self.backoff = Backoff::new();
         self.drain(|worker| worker.generation < next, self.config.linger);
         self.reload = if again { Reload::Wanted } else { Reload::None };
@@ -262,11 +303,11 @@ impl Pool {
     fn give_up_reload(&mut self, failure: Failure) {
         let Reload::Running { again, .. } = self.reload else { return };
         for worker in self.workers.iter_mut().filter(|worker| worker.generation > self.current) {
-            // Below the current generation nothing is expected of it any more, also not by a reload that follows.
-            worker.stage = Stage::Draining;
-            worker.generation = 0;
+            worker.stage = Stage::Abandoned;
             worker.kill();
         }
+        // The number is used up, so that nothing of what was given up counts for the reload that follows.
+        self.next_generation += 1;
         self.reload = if again { Reload::Wanted } else { Reload::None };
         self.report.tell(&StatusEvent::ReloadFailed(failure));
     }
@@ -281,7 +322,8 @@ impl Pool {
 
     fn drain(&mut self, which: impl Fn(&Worker) -> bool, linger: Duration) {
         let grace = self.config.grace;
-        for worker in self.workers.iter_mut().filter(|worker| worker.stage != Stage::Draining && which(worker)) {
+        let may_drain = |worker: &&mut Worker| matches!(worker.stage, Stage::Starting | Stage::Ready) && which(worker);
+        for worker in self.workers.iter_mut().filter(may_drain) {
             worker.drain(linger, grace);
         }
     }
@@ -301,26 +343,28 @@ impl Pool {
         Ok(())
     }
 
-    /// When the worker that has been starting for the longest may not take longer.
+    /// The next moment at which a worker may not take longer.
     fn overdue(&self) -> Instant {
-        let starting = self.workers.iter().filter(|worker| worker.stage == Stage::Starting);
-        let first = starting.map(|worker| worker.started + self.config.ready_timeout).min();
+        let first = self.workers.iter().filter_map(|worker| worker.deadline).min();
         first.unwrap_or_else(|| Instant::now() + Duration::from_hours(1))
     }
 
-    fn kill_overdue(&self) {
+    fn kill_overdue(&mut self) {
         let now = Instant::now();
-        for worker in self.workers.iter().filter(|worker| worker.stage == Stage::Starting) {
-            if worker.started + self.config.ready_timeout <= now {
-                tracing::warn!(pid = worker.pid, "a worker was not ready in time");
-                worker.kill();
-            }
+        for worker in self.workers.iter_mut().filter(|worker| worker.deadline.is_some_and(|deadline| deadline <= now)) {
+            worker.deadline = None;
+            worker.overdue = true;
+            worker.kill();
         }
     }
 
     /// After a crash exactly one worker is started for the one that ended; its import starts no others.
     const fn is_restarting(&self, generation: u64) -> bool {
         self.established && generation == self.current
+    }
+
+    fn living(&self) -> u32 {
+        u32::try_from(self.workers.len()).unwrap_or(u32::MAX)
     }
 
     fn count(&self, generation: u64) -> u32 {
@@ -331,6 +375,11 @@ impl Pool {
     fn worker(&self, id: u64) -> Option<&Worker> {
         self.workers.iter().find(|worker| worker.id == id)
     }
+}
+
+fn cannot_start(error: &ServeError) -> Failure {
+    let message = format!("no worker can be started: {error}");
+    Failure { kind: FailureKind::Interpreter, message, detail: Vec::new(), hint: None }
 }
 
 impl Drop for Pool {

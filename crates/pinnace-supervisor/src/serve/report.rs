@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use pinnace_types::status::StatusEvent;
+use pinnace_types::worker::{Failure, LogFormat};
 
 use super::ServeConfig;
 
@@ -15,14 +16,27 @@ pub(super) struct Report {
     name: String,
     address: SocketAddr,
     workers: u32,
+    format: LogFormat,
     status: Option<File>,
     loaded: String,
 }
 
+#[derive(Clone, Copy)]
+enum Weight {
+    Fact,
+    Warning,
+}
+
 impl Report {
     pub(super) fn new(config: &ServeConfig, address: SocketAddr, status: Option<OwnedFd>) -> Self {
-        let status = status.map(File::from);
-        Self { name: config.name.clone(), address, workers: config.workers, status, loaded: String::new() }
+        Self {
+            name: config.name.clone(),
+            address,
+            workers: config.workers,
+            format: config.log_format,
+            status: status.map(File::from),
+            loaded: String::new(),
+        }
     }
 
     /// Tells one event.
@@ -41,44 +55,73 @@ impl Report {
     /// Says that begun requests are being finished, where there is a person to read it.
     pub(super) fn stopping(&self) {
         if self.status.is_none() {
-            write_lines(&[format!("{}: finishing what was begun; a second Ctrl-C ends it at once", self.name)]);
+            self.write(Weight::Fact, "finishing what was begun; a second Ctrl-C ends it at once", &[]);
         }
     }
 
+    /// Shows why a worker did not start or end well, while others go on.
+    pub(super) fn show(&self, failure: &Failure) {
+        self.write(Weight::Warning, &failure.message, &lines_of(failure));
+    }
+
+    /// Says whose requests were not finished in time.
+    pub(super) fn cut_off(&self, pid: u32, lost: &[String]) {
+        self.write(Weight::Warning, &format!("worker {pid} was cut off while it drained; {}", begun(lost)), &[]);
+    }
+
     fn say(&mut self, event: &StatusEvent) {
-        let Self { name, address, workers, .. } = self;
-        let lines = match event {
+        let Self { address, workers, .. } = self;
+        match event {
             StatusEvent::Loaded { target, framework, python } => {
                 self.loaded = format!("{framework} ({target}) on {python}");
-                return;
             }
             StatusEvent::Ready => {
                 let processes = if *workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
-                vec![format!("{name}: {} answers on http://{address}, {processes}", self.loaded)]
+                let line = format!("{} answers on http://{address}, {processes}", self.loaded);
+                self.write(Weight::Fact, &line, &[]);
             }
-            StatusEvent::Reloaded { millis } => vec![format!("{name}: reloaded in {millis} ms")],
+            StatusEvent::Reloaded { millis } => self.write(Weight::Fact, &format!("reloaded in {millis} ms"), &[]),
             StatusEvent::ReloadFailed(failure) => {
-                let mut lines = vec![format!("{name}: not reloaded, the old workers go on: {}", failure.message)];
-                lines.extend(failure.detail.iter().map(|line| format!("  {line}")));
-                lines.extend(failure.hint.iter().map(|hint| format!("hint: {hint}")));
-                lines
+                let line = format!("not reloaded, the old workers go on: {}", failure.message);
+                self.write(Weight::Warning, &line, &lines_of(failure));
             }
             // The command itself says it, with its exit code.
-            StatusEvent::Failed(_) => return,
+            StatusEvent::Failed(_) => {}
             StatusEvent::WorkerDied { pid, how, lost, backoff_ms } => {
-                let requests = match lost.len() {
-                    0 => "no request was begun".to_owned(),
-                    1 => format!("1 request was begun: {}", lost[0]),
-                    count => format!("{count} requests were begun: {}", lost.join(" ")),
-                };
-                vec![format!("{name}: worker {pid} ended ({how}); {requests}; the next starts in {backoff_ms} ms")]
+                let line = format!("worker {pid} ended ({how}); {}; the next starts in {backoff_ms} ms", begun(lost));
+                self.write(Weight::Warning, &line, &[]);
             }
-        };
-        write_lines(&lines);
+        }
+    }
+
+    fn write(&self, weight: Weight, message: &str, more: &[String]) {
+        match (self.format, weight) {
+            (LogFormat::Text, _) => {
+                let mut text = format!("{}: {message}\n", self.name);
+                for line in more {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                // A closed standard error cannot be told to anyone.
+                let _ = std::io::stderr().write_all(text.as_bytes());
+            }
+            (LogFormat::Json, Weight::Fact) => tracing::info!(service = self.name, "{message}"),
+            (LogFormat::Json, Weight::Warning) => {
+                tracing::warn!(service = self.name, detail = more.join("\n"), "{message}");
+            }
+        }
     }
 }
 
-fn write_lines(lines: &[String]) {
-    // A closed standard error cannot be told to anyone.
-    let _ = std::io::stderr().write_all((lines.join("\n") + "\n").as_bytes());
+fn lines_of(failure: &Failure) -> Vec<String> {
+    let detail = failure.detail.iter().map(|line| format!("  {line}"));
+    detail.chain(failure.hint.iter().map(|hint| format!("hint: {hint}"))).collect()
+}
+
+fn begun(requests: &[String]) -> String {
+    match requests {
+        [] => "no request was begun".to_owned(),
+        [one] => format!("1 request was begun: {one}"),
+        several => format!("{} requests were begun: {}", several.len(), several.join(" ")),
+    }
 }

@@ -8,19 +8,28 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinnace_os::{Child, Exit, Signal, Spawn};
-use pinnace_types::worker::{WorkerCommand, WorkerConfig, WorkerEvent};
+use pinnace_os::{Child, Exit, Signal, Spawn, family};
+use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Interpreter, ServeConfig, Socket};
 
 /// Longest line that a worker may say; a traceback fits many times.
 const MAX_LINE: u64 = 1 << 20;
+/// After its end, what a worker has said last is read for this long: a process that it forked may hold its socket open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How much longer a worker may take to end than its requests may take to finish.
+const MARGIN: Duration = Duration::from_secs(2);
+/// How long it may take to hear that a worker answers.
+const UNSAID: Duration = Duration::from_millis(500);
+/// What a worker has started and left behind may end by itself for this long.
+const HEIRS: Duration = Duration::from_secs(1);
 
 /// What happened to a worker.
 #[derive(Debug)]
@@ -42,6 +51,8 @@ pub(super) enum Stage {
     Ready,
     /// It finishes what it has.
     Draining,
+    /// It belongs to a reload that was given up, and was killed.
+    Abandoned,
 }
 
 /// A running worker.
@@ -56,6 +67,12 @@ pub(super) struct Worker {
     pub(super) stage: Stage,
     pub(super) pid: u32,
     pub(super) started: Instant,
+    /// Why it cannot start, in its own words.
+    pub(super) failure: Option<Failure>,
+    /// When it is killed, unless something happens before.
+    pub(super) deadline: Option<Instant>,
+    /// Whether it was killed at its deadline.
+    pub(super) overdue: bool,
     control: OwnedWriteHalf,
     kill: Arc<Notify>,
 }
@@ -76,7 +93,6 @@ impl Worker {
             .args(["-c", &interpreter.bootstrap()])
             .inherit_env()
             .folder(&config.app_dir)
-            .same_group()
             .death_signal(Signal::SIGKILL);
         let first = spawn.next_descriptor();
         for socket in sockets {
@@ -93,28 +109,47 @@ impl Worker {
         let pid = child.pid();
         let (reading, control) = own.into_split();
         let kill = Arc::new(Notify::new());
-        tokio::spawn(listen_task(id, reading, events.clone()));
-        tokio::spawn(wait_task(id, child, Arc::clone(&kill), events.clone()));
-        Ok(Self { id, slot, generation, stage: Stage::Starting, pid, started: Instant::now(), control, kill })
+        // Both end with the process.
+        let listening = tokio::spawn(listen_task(id, reading, events.clone()));
+        tokio::spawn(wait_task(id, child, listening, Arc::clone(&kill), events.clone()));
+        let started = Instant::now();
+        Ok(Self {
+            id,
+            slot,
+            generation,
+            stage: Stage::Starting,
+            pid,
+            started,
+            failure: None,
+            deadline: Some(started + config.ready_timeout),
+            overdue: false,
+            control,
+            kill,
+        })
     }
 
-    /// Tells it to finish and end; it is killed if it takes two seconds longer than it may.
-    pub(super) fn drain(&mut self, linger: Duration, timeout: Duration) {
+    /// It answers; one that was told to finish before it said so has all the time that this may take.
+    pub(super) fn answers(&mut self, timeout: Duration) {
         if self.stage == Stage::Starting {
-            return self.kill();
+            self.stage = Stage::Ready;
+            self.deadline = None;
+        } else {
+            self.deadline = Some(Instant::now() + timeout + MARGIN);
         }
+    }
+
+    /// Tells it to finish and end; it is killed if it takes longer than it may. One that still imports the application has
+    /// nothing to finish, unless it says at this very moment that it answers.
+    pub(super) fn drain(&mut self, linger: Duration, timeout: Duration) {
+        let longest = if self.stage == Stage::Ready { timeout + MARGIN } else { UNSAID };
         self.stage = Stage::Draining;
+        self.deadline = Some(Instant::now() + longest);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let command = WorkerCommand::Drain { linger_ms: millis(linger), timeout_ms: millis(timeout) };
         // This type always serialises. The socket is empty, so the line fits; a worker that is gone needs none.
         let mut line = serde_json::to_vec(&command).unwrap_or_default();
         line.push(b'\n');
         let _ = self.control.try_write(&line);
-        let kill = Arc::clone(&self.kill);
-        tokio::spawn(async move {
-            tokio::time::sleep(timeout + Duration::from_secs(2)).await;
-            kill.notify_one();
-        });
     }
 
     /// Ends it at once.
@@ -171,7 +206,13 @@ async fn listen_task(id: u64, reading: OwnedReadHalf, events: mpsc::Sender<Event
     }
 }
 
-async fn wait_task(id: u64, mut child: Child, kill: Arc<Notify>, events: mpsc::Sender<Event>) {
+async fn wait_task(
+    id: u64,
+    mut child: Child,
+    mut listening: JoinHandle<()>,
+    kill: Arc<Notify>,
+    events: mpsc::Sender<Event>,
+) {
     let exit = loop {
         tokio::select! {
             exit = child.wait() => break exit.unwrap_or(Exit::Signal(Signal::SIGKILL as i32)),
@@ -181,7 +222,11 @@ async fn wait_task(id: u64, mut child: Child, kill: Arc<Notify>, events: mpsc::S
             }
         }
     };
-    // What it said last is still on its way; the pool must hear that first.
-    tokio::task::yield_now().await;
+    // What it said last may still be on its way; the pool must hear that first.
+    if tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {
+        listening.abort();
+    }
     let _ = events.send(Event::Ended(id, exit)).await;
+    tokio::time::sleep(HEIRS).await;
+    family::kill_orphans(child.pid());
 }

@@ -1,0 +1,141 @@
+"""`pinnace guard`: a program whose whole family ends with it, and with whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import until
+
+# It leaves its session and is forked twice, as a daemon does, and says its number.
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    daemon = os.fork()
+    if daemon == 0:
+        time.sleep(1000)
+    print(daemon, flush=True)
+    os._exit(0)
+os.wait()
+"""
+# Starts a guard as a supervisor does, with the reading end of a pipe that it keeps open, and says the guard's number.
+SUPERVISOR = """
+import os, subprocess, sys, time
+reading, writing = os.pipe()
+guard = subprocess.Popen(
+    sys.argv[1:], env=os.environ | {"PINNACE_LIFETIME_FD": str(reading)}, pass_fds=[reading], start_new_session=True
+)
+print(guard.pid, flush=True)
+time.sleep(1000)
+"""
+
+
+def lives(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2] not in "ZX"
+
+
+@pytest.fixture
+def numbers() -> Iterator[list[int]]:
+    """Processes that must not outlive a test, also one that fails."""
+    pids: list[int] = []
+    yield pids
+    for pid in pids:
+        if lives(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def guard(binary: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([binary, "guard", "--", *command], capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_it_ends_as_its_program_ends(binary: Path) -> None:
+    assert guard(binary, "sh", "-c", "exit 7").returncode == 7
+    assert guard(binary, "sh", "-c", "kill -TERM $$").returncode == 143
+    assert guard(binary, "echo", "spoken").stdout == "spoken\n"
+
+
+def test_a_program_that_cannot_be_run_is_told_with_the_status_of_a_shell(binary: Path, tmp_path: Path) -> None:
+    absent = guard(binary, "no-such-program-anywhere")
+    assert absent.returncode == 127 and "no-such-program-anywhere" in absent.stderr, absent
+    absent = guard(binary, str(tmp_path / "nothing"))
+    assert absent.returncode == 127 and "nothing" in absent.stderr, absent
+    (tmp_path / "text").write_text("no program\n")
+    refused = guard(binary, str(tmp_path / "text"))
+    assert refused.returncode == 126 and "ermission denied" in refused.stderr, refused
+
+
+def test_a_daemon_that_the_program_leaves_behind_ends_with_it(binary: Path, numbers: list[int]) -> None:
+    ended = guard(binary, sys.executable, "-c", DAEMON)
+    daemon = int(ended.stdout)
+    numbers.append(daemon)
+    assert ended.returncode == 0 and not lives(daemon)
+
+
+def test_a_supervisor_that_is_killed_takes_guard_program_and_daemon_along_within_a_second(
+    binary: Path, numbers: list[int]
+) -> None:
+    program = DAEMON + "\nprint(os.getpid(), flush=True)\ntime.sleep(1000)"
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, binary, "guard", "--", sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        numbers.append(supervisor.pid)
+        numbers.extend(int(supervisor.stdout.readline()) for _ in range(3))
+        assert all(lives(pid) for pid in numbers)
+        supervisor.kill()
+        killed = time.monotonic()
+        until(lambda: not any(lives(pid) for pid in numbers), "no process is left")
+        assert time.monotonic() - killed < 1
+
+
+def test_a_guard_that_is_killed_takes_its_program_along(binary: Path, numbers: list[int]) -> None:
+    command = [str(binary), "guard", "--", "sh", "-c", "echo $$; exec sleep 1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        numbers.append(int(process.stdout.readline()))
+        process.kill()
+        until(lambda: not lives(numbers[0]), "the program is gone")
+
+
+def test_sigterm_is_handed_on_and_one_that_ignores_it_is_killed(binary: Path, numbers: list[int]) -> None:
+    stubborn = "trap '' TERM; echo $$; while :; do sleep 1000; done"
+    command = [str(binary), "guard", "--grace", "300ms", "--", "sh", "-c", stubborn]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        numbers.append(int(process.stdout.readline()))
+        process.terminate()
+        assert process.wait(10) == 137
+        assert not lives(numbers[0])
+    polite = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done"
+    command = [str(binary), "guard", "--grace", "20s", "--", "sh", "-c", polite]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(10) == 3
+
+
+def test_what_it_adopts_does_not_stay_as_a_zombie(binary: Path, numbers: list[int]) -> None:
+    # The grandchild outlives its parent, is adopted by the guard, and ends.
+    script = "(sleep 0.05 & echo $!) ; echo $$; exec sleep 1000"
+    command = [str(binary), "guard", "--", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        adopted, program = int(process.stdout.readline()), int(process.stdout.readline())
+        numbers.append(program)
+        until(lambda: not Path(f"/proc/{adopted}").exists(), "the adopted process is reaped")
+        assert lives(program)
+        process.terminate()
+        process.wait(10)

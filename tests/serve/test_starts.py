@@ -1,0 +1,119 @@
+"""What happens around the start of a worker: imports that hang or end it, a change or a stop in between."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from served import Served, until
+
+Serve = Callable[..., Served]
+
+
+def has_reloaded(served: Served, times: int) -> bool:
+    return sum("reloaded in" in line for line in served.lines) == times
+
+
+def prepend(folder: Path, code: str) -> None:
+    main = folder / "main.py"
+    main.write_text(f"{code}\n{main.read_text()}")
+
+
+def test_an_import_that_hangs_is_ended_and_told(serve: Serve, folder: Path) -> None:
+    prepend(folder, "import time; time.sleep(1000)")
+    served = serve("--ready-timeout", "500ms")
+    assert served.process.wait(20) == 8
+    served.wait_for("the worker was not ready after 500ms")
+    served.wait_for("hint: .*--ready-timeout")
+
+
+def test_an_import_that_ends_the_process_is_told(serve: Serve, folder: Path) -> None:
+    prepend(folder, "import os; os._exit(3)")
+    served = serve()
+    assert served.process.wait(20) == 8
+    served.wait_for(r"the worker ended before it was ready \(exit code 3\)")
+
+
+def test_a_stop_does_not_wait_for_an_import(serve: Serve, folder: Path) -> None:
+    prepend(folder, "import time; print('importing', file=__import__('sys').stderr, flush=True); time.sleep(1000)")
+    served = serve()
+    served.wait_for("importing")
+    assert served.end() == 0
+
+
+def test_a_change_while_it_starts_is_not_forgotten(serve: Serve, folder: Path) -> None:
+    gate = folder / "gate"
+    prepend(
+        folder,
+        f"import pathlib, sys, time\nprint('importing', file=sys.stderr, flush=True)\n"
+        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n",
+    )
+    served = serve()
+    served.wait_for("importing")
+    # The interpreter has read the file; what is written now needs the reload.
+    main = folder / "main.py"
+    main.write_text(main.read_text().replace('VERSION = "one"', 'VERSION = "two"'))
+    served.process.send_signal(signal.SIGHUP)
+    gate.touch()
+    served.wait_for("reloaded in")
+    assert served.get()[1].startswith("two ")
+
+
+def test_a_replacement_that_does_not_import_says_why_and_is_tried_again(serve: Serve, folder: Path) -> None:
+    served = serve()
+    served.get()
+    main = folder / "main.py"
+    good = main.read_text()
+    main.write_text("import nothing_of_that_name\n")
+    (worker,) = served.workers()
+    os.kill(worker, signal.SIGKILL)
+    served.wait_for(r"`main` cannot be imported: .*nothing_of_that_name")
+    served.wait_for(r"worker \d+ ended \(`main` cannot be imported.*the next starts in \d+ ms")
+    main.write_text(good)
+    assert served.get()[0] == 200
+    assert served.end() == 0
+
+
+def test_what_a_killed_worker_had_started_ends_and_leaves_no_zombie(serve: Serve, folder: Path) -> None:
+    prepend(
+        folder,
+        "import subprocess, sys\nchild = subprocess.Popen(['sleep', '1000'])\n"
+        "print('started', child.pid, file=sys.stderr, flush=True)\n",
+    )
+    served = serve()
+    child = int(served.wait_for(r"started (\d+)")[1])
+    served.get()
+    (worker,) = served.workers()
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{child}").exists(), "what the worker had started is gone")
+    served.get()
+    assert served.end() == 0
+
+
+def test_printed_lines_are_seen_at_once(serve: Serve, folder: Path) -> None:
+    prepend(folder, "print('printed at import')\n")
+    served = serve()
+    served.get()
+    served.wait_for("printed at import")
+    assert served.end() == 0
+
+
+def test_a_reload_does_not_wait_for_older_generations_that_still_drain(serve: Serve) -> None:
+    served = serve()
+    held = []
+    for number in range(1, 5):
+        # An idle connection keeps its worker for the linger.
+        connection = served.connect()
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        held.append(connection)
+        served.process.send_signal(signal.SIGHUP)
+        until(functools.partial(has_reloaded, served, number), f"reload {number}")
+    assert len(served.workers()) == 5, "four drain and one answers"
+    for connection in held:
+        connection.close()
+    until(lambda: len(served.workers()) == 1, "those that have nothing to answer any more end")
+    assert served.end() == 0
