@@ -3,6 +3,7 @@
 mod check;
 mod gateway;
 mod guard;
+mod hub;
 mod runtime;
 mod serve;
 mod version;
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     /// Run the gateway (started by `up`)
     #[command(hide = true)]
     Gateway(gateway::GatewayArgs),
+    /// Run the hub (started by `up`)
+    #[command(hide = true)]
+    Hub(hub::HubArgs),
     /// Run a program whose whole family ends with it (started by `up`)
     #[command(hide = true)]
     Guard(guard::GuardArgs),
@@ -35,6 +39,7 @@ impl Command {
             Self::Check(args) => args.run(),
             Self::Version(args) => args.run(),
             Self::Gateway(args) => args.run(),
+            Self::Hub(args) => args.run(),
             Self::Guard(args) => return Ok(args.run()),
         };
         code.map(Into::into)
