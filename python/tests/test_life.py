@@ -181,13 +181,12 @@ def test_a_drain_lets_a_wsgi_request_finish(apps: Path) -> None:
 
 
 def test_a_drain_cuts_what_takes_too_long(apps: Path) -> None:
-    with parent.serving("plain_asgi:app", apps) as worker:
-        with socket.create_connection(worker.address, 10) as connection:
-            connection.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert connection.recv(10)
-            worker.drain(timeout_ms=200)
-            worker.until("stopped")
-            assert worker.wait() == 0
+    with parent.serving("plain_asgi:app", apps) as worker, socket.create_connection(worker.address, 10) as connection:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(10)
+        worker.drain(timeout_ms=200)
+        worker.until("stopped")
+        assert worker.wait() == 0
 
 
 def test_a_worker_ends_with_its_parent_even_when_its_loop_is_blocked(tmp_path: Path) -> None:
@@ -202,12 +201,14 @@ def test_a_worker_ends_with_its_parent_even_when_its_loop_is_blocked(tmp_path: P
             time.sleep(60)
         """,
     )
-    with parent.serving("main:app", tmp_path, lifespan="off") as worker:
-        with socket.create_connection(worker.address, 10) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            worker.wait_for_log("blocking")
-            worker.hang_up()
-            assert worker.wait() == 1
+    with (
+        parent.serving("main:app", tmp_path, lifespan="off") as worker,
+        socket.create_connection(worker.address, 10) as connection,
+    ):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        worker.wait_for_log("blocking")
+        worker.hang_up()
+        assert worker.wait() == 1
 
 
 def test_signals_to_the_group_are_the_parents_matter(apps: Path) -> None:
