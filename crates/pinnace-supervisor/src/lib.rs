@@ -8,3 +8,4 @@
 pub mod guard;
 pub mod serve;
 mod signals;
+pub mod up;
