@@ -7,6 +7,8 @@ mod control;
 #[cfg_attr(not(test), expect(dead_code, reason = "the system that makes it is not there yet"))]
 mod handle;
 mod logs;
+#[cfg_attr(not(test), expect(dead_code, reason = "the system that starts it is not there yet"))]
+mod watch;
 
 pub use handle::{Handle, Refusal};
 pub use logs::Logs;

@@ -1,0 +1,108 @@
+//! Where the files of a service are: its folder, and what the globs of `watch` name besides.
+
+use std::path::{Component, Path, PathBuf};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use pinnace_manifest::{FILE_NAME, Run, Service};
+use pinnace_types::ServiceName;
+
+use super::ignored::Ignored;
+
+/// A folder whose files count for a service.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) service: ServiceName,
+    /// The folder.
+    pub(super) base: PathBuf,
+    /// Whether folders in it count too.
+    pub(super) recursive: bool,
+    /// The folder from which on `.gitignore` files hold.
+    top: PathBuf,
+    /// What counts in it; absent: all that is not ignored.
+    glob: Option<Gitignore>,
+}
+
+impl Place {
+    /// The places of a service; none of one that lives outside.
+    pub(super) fn of(service: &Service) -> Vec<Self> {
+        if matches!(service.run, Run::External { .. }) {
+            return Vec::new();
+        }
+        let own = Self {
+            service: service.name.clone(),
+            base: service.path.clone(),
+            recursive: true,
+            top: top(&service.path),
+            glob: None,
+        };
+        let more = service.watch.iter().filter_map(|glob| Self::of_glob(service, glob));
+        std::iter::once(own).chain(more).collect()
+    }
+
+    /// The longest part without a wildcard is the folder, the rest says what counts in it.
+    fn of_glob(service: &Service, glob: &str) -> Option<Self> {
+        let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();
+        let is_wild = |part: &&str| part.contains(['*', '?', '[', '{']);
+        let plain = parts.iter().position(is_wild).unwrap_or(parts.len()).min(parts.len().checked_sub(1)?);
+        let start = if glob.starts_with('/') { Path::new("/") } else { &service.path };
+        let base = normal(&parts[..plain].iter().fold(start.to_owned(), |path, part| path.join(part)));
+        let rest = parts[plain..].join("/");
+        let mut builder = GitignoreBuilder::new(&base);
+        let understood = builder.add_line(None, &format!("/{rest}")).and_then(|builder| builder.build());
+        match understood {
+            Ok(matcher) => Some(Self {
+                service: service.name.clone(),
+                recursive: parts.len() - plain > 1,
+                top: base.clone(),
+                base,
+                glob: Some(matcher),
+            }),
+            Err(error) => {
+                tracing::warn!(service = %service.name, glob, %error, "a glob of `watch` is not understood");
+                None
+            }
+        }
+    }
+
+    /// Whether a path is in it, whatever it is.
+    pub(super) fn reaches(&self, path: &Path) -> bool {
+        if self.recursive { path.starts_with(&self.base) } else { path.parent() == Some(&self.base) }
+    }
+
+    /// Whether a folder in it is looked into.
+    pub(super) fn enters(&self, folder: &Path, ignored: &mut Ignored) -> bool {
+        match self.glob {
+            None => !ignored.is_ignored(&self.top, &self.base, folder, true),
+            Some(_) => self.recursive && !ignored.is_foreign_folder(folder),
+        }
+    }
+
+    /// Whether a file in it counts. What a glob names counts even where it would be ignored otherwise.
+    pub(super) fn wants(&self, file: &Path, ignored: &mut Ignored) -> bool {
+        match &self.glob {
+            None => file != self.base && !ignored.is_ignored(&self.top, &self.base, file, false),
+            Some(glob) => glob.matched(file, false).is_ignore(),
+        }
+    }
+}
+
+/// The root of the repository, or, where there is none, of the system.
+fn top(folder: &Path) -> PathBuf {
+    let above = |name: &str| folder.ancestors().find(|folder| folder.join(name).exists()).map(Path::to_owned);
+    above(".git").or_else(|| above(FILE_NAME)).unwrap_or_else(|| folder.to_owned())
+}
+
+/// Without `.` and `..`, as events name paths. The manifest has resolved links in the folder of the service.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
