@@ -1,0 +1,8 @@
+"""The HTTP face. `gunicorn orders.wsgi` runs it."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orders.settings")
+application = get_wsgi_application()
