@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Runs the own tests of each of the shop's services, in an environment of its own. test-shop.sh PYTHON ENVIRONMENTS
+# Type-checks and tests each of the shop's services, in an environment of its own. test-shop.sh PYTHON ENVIRONMENTS [SERVICE…]
+#
+# A service finds the others' interpreters in <SERVICE>_PYTHON, so that its tests can start the real one it calls.
 set -eu
 cd "$(dirname "$0")/../examples/shop/services"
 python=$1
 environments=$2
+shift 2
+
 for folder in */; do
     service=${folder%/}
     [ -f "$service/requirements-dev.txt" ] || continue
@@ -14,6 +18,17 @@ for folder in */; do
         "$environment/bin/pip" install --quiet --requirement "$service/requirements-dev.txt"
         echo "$wanted" >"$environment/ready"
     fi
+    variable=${service//-/_}
+    export "${variable^^}_PYTHON=$environment/bin/python"
+    services+=("$service")
+done
+
+[ $# -gt 0 ] || set -- "${services[@]}"
+for service; do
     echo "== $service"
-    (cd "$service" && "$environment/bin/python" -m pytest -q)
+    (
+        cd "$service"
+        "$environments/$service/bin/python" -m mypy --cache-dir "$environments/$service/mypy"
+        "$environments/$service/bin/python" -m pytest -q
+    )
 done

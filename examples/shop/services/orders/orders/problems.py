@@ -36,7 +36,7 @@ def on_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     return answer
 
 
-def on_unknown_path(_request: HttpRequest, _error: Exception) -> JsonResponse:
+def on_unknown_path(_request: HttpRequest, exception: Exception) -> JsonResponse:
     return JsonResponse(_document(404, "there is nothing at this path"), status=404, content_type=PROBLEM)
 
 

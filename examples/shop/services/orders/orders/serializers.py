@@ -1,6 +1,6 @@
 """What goes over the wire."""
 
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
@@ -14,9 +14,16 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Refuses members that it does not know: a misspelt one would be lost in silence."""
 
     def to_internal_value(self, data: Any) -> Any:
-        value = super().to_internal_value(data)
-        if unknown := [str(name) for name in data if name not in self.fields]:
-            raise serializers.ValidationError({name: ["there is no such member"] for name in unknown})
+        mistakes: dict[str, Any] = {}
+        if isinstance(data, dict):
+            mistakes = {name: ["there is no such member"] for name in data if name not in self.fields}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            # A serializer's mistakes always stand under the names of its members.
+            raise serializers.ValidationError({**cast("dict[str, Any]", error.detail), **mistakes}) from error
+        if mistakes:
+            raise serializers.ValidationError(mistakes)
         return value
 
 
