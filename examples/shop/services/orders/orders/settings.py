@@ -31,7 +31,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Where stock is held, and how long we wait for it: to connect, and then for each answer.
 CATALOG_URL = os.environ.get("CATALOG_URL") or "http://127.0.0.1:8000"
 CATALOG_CONNECT_SECONDS = 2.0
-CATALOG_READ_SECONDS = 5.0
+CATALOG_READ_SECONDS = float(os.environ.get("CATALOG_READ_SECONDS") or 5)
 
 USE_TZ = True
 TIME_ZONE = "UTC"

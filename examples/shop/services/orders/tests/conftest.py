@@ -10,6 +10,7 @@ from tests.stub_catalog import StubCatalog, serving
 def catalog(settings: Settings) -> Iterator[StubCatalog]:
     with serving() as catalog:
         settings.CATALOG_URL = catalog.url
+        settings.CATALOG_READ_SECONDS = 60.0
         yield catalog
 
 

@@ -13,11 +13,13 @@ import requests
 
 SERVICE = Path(__file__).resolve().parent.parent
 START_ATTEMPTS = 400
+# A machine that compiles meanwhile is no reason for an order to wait.
+PATIENCE_SECONDS = "60"
 
 
 @contextmanager
 def running(command: Sequence[str], port: int, folder: Path, **environment: str) -> Iterator[str]:
-    """The program's URL, once `/healthz` is well. At the end it is killed with all its children, and gets no chance to tidy up."""
+    """The program's URL, once `/healthz` is well. At the end it and all its children are killed."""
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, start_new_session=True)
     try:
@@ -31,7 +33,7 @@ def running(command: Sequence[str], port: int, folder: Path, **environment: str)
 @contextmanager
 def orders(database_url: str, catalog_url: str) -> Iterator[str]:
     """This service, migrated, under gunicorn with several processes and threads."""
-    environment = {"DATABASE_URL": database_url, "CATALOG_URL": catalog_url}
+    environment = {"DATABASE_URL": database_url, "CATALOG_URL": catalog_url, "CATALOG_READ_SECONDS": PATIENCE_SECONDS}
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(migrate, cwd=SERVICE, env={**os.environ, **environment}, check=True)
     port = free_port()
@@ -50,9 +52,9 @@ def free_port() -> int:
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(START_ATTEMPTS):
         try:
-            if requests.get(f"{url}/healthz", timeout=2).status_code == 200:
+            if requests.get(f"{url}/healthz", timeout=10).status_code == 200:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             # Returns as soon as the program ended, else after the pause.
             try:
                 process.wait(0.05)

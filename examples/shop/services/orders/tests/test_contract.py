@@ -42,6 +42,7 @@ def catalog_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def product(catalog_url: str, settings: Settings) -> Any:
     """One of which there is enough."""
     settings.CATALOG_URL = catalog_url
+    settings.CATALOG_READ_SECONDS = 60.0
     listed = requests.get(f"{catalog_url}/api/products?limit=100", timeout=10).json()["items"]
     return next(item for item in listed if item["stock"] >= 10)
 

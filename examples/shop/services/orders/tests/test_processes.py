@@ -14,26 +14,26 @@ from tests import processes
 from tests.shop import body
 from tests.stub_catalog import StubCatalog
 
-MISSING_POSTGRES = (
-    "PostgreSQL is left out; to have it: pip install -r requirements-postgres.txt, and "
-    "TEST_POSTGRES_URL=postgresql://user@host/postgres in the environment, where databases may be made"
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "")
+
+needs_postgres = pytest.mark.skipif(
+    not POSTGRES,
+    reason="PostgreSQL is left out; to have it: pip install -r requirements-postgres.txt, and "
+    "TEST_POSTGRES_URL=postgresql://user@host/postgres in the environment, where databases may be made",
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'orders.sqlite3'}"
         return
-    server = os.environ.get("TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip(MISSING_POSTGRES)
-    psycopg = pytest.importorskip("psycopg", reason=MISSING_POSTGRES)
+    psycopg = pytest.importorskip("psycopg")
     name = f"orders_test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield f"{server.rpartition('/')[0]}/{name}"
-    with psycopg.connect(server, autocommit=True) as connection:
+    yield f"{POSTGRES.rpartition('/')[0]}/{name}"
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
