@@ -1,0 +1,1 @@
+"""The shop window: the pages that a shopper sees."""

@@ -1,0 +1,1 @@
+"""The pages, one module for each thing that a shopper does."""
