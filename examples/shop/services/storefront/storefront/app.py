@@ -1,11 +1,13 @@
 """Puts the application together."""
 
 import hashlib
+from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, g, session, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
 from storefront import forgery, tracing
 from storefront.basket import Basket
@@ -43,6 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
     )
+    app.session_interface = LastingSessions()
     app.extensions["catalog"] = Catalog(settings.catalog_url)
     app.extensions["orders"] = Orders(settings.orders_url)
     tracing.install(app)
@@ -59,8 +62,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
+class LastingSessions(SecureCookieSessionInterface):
+    """Cookies that outlive the browser's window, and are only sent when something in them has changed.
+
+    A picture thus sets none, and cannot bring back the basket of a moment ago.
+    """
+
+    def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime:
+        return datetime.now(timezone.utc) + app.permanent_session_lifetime
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        return session.modified
+
+
 def _begin() -> None:
-    session.permanent = True
     g.basket = Basket(session)
     g.purchases = Purchases(session)
 

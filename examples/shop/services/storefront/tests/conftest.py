@@ -1,0 +1,33 @@
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from storefront.app import create_app
+from storefront.settings import Settings
+from tests.fakes import FakeCatalog, FakeOrders
+from tests.shopper import Shopper
+
+
+@pytest.fixture
+def catalog() -> Iterator[FakeCatalog]:
+    fake = FakeCatalog()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def orders() -> Iterator[FakeOrders]:
+    fake = FakeOrders()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def app(catalog: FakeCatalog, orders: FakeOrders) -> Flask:
+    return create_app(Settings(catalog_url=catalog.url, orders_url=orders.url, secret_key="a key for tests"))
+
+
+@pytest.fixture
+def shopper(app: Flask) -> Shopper:
+    return Shopper(app)
