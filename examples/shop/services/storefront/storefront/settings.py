@@ -2,8 +2,10 @@
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,9 @@ def kept_key(path: Path) -> str:
     """
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        draft = path.with_name(f".{path.name}-{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_hex(32), encoding="ascii")
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        with NamedTemporaryFile("w", encoding="ascii", dir=path.parent, prefix=".draft-") as draft:
+            draft.write(secrets.token_hex(32))
+            draft.flush()
+            with suppress(FileExistsError):
+                os.link(draft.name, path)
     return path.read_text(encoding="ascii")
