@@ -119,6 +119,7 @@ fn each_kind_of_mistake_is_told() {
         ("calls = [\"catalgo\"]\n[service.catalog]\npath = \"services/catalog\"", "no service `catalgo`", "`catalog`?"),
         ("calls = [\"orders\"]", "does not call itself", "take it out"),
         ("calls = [\"Orders\"]", "not allowed in a service name", ""),
+        ("[service.hub]\npath = \"services/catalog\"", "one of Pinnace's own processes", "another name"),
         ("route = \"orders\"", "starts with `/`", ""),
         ("route = \"/orders/\"", "does not end with `/`", ""),
         ("route = \"/-/x\"", "never routed", ""),

@@ -12,6 +12,7 @@ impl Manifest {
     /// Notes what is wrong between tables, and puts each service into its context.
     pub(super) fn cross_check(&mut self) -> Vec<Diagnostic> {
         let mut found = self.unknown_names();
+        found.extend(self.reserved_names());
         found.extend(self.taken_routes());
         found.extend(self.doubled_variables());
         found.extend(self.assign_contexts());
@@ -58,6 +59,20 @@ impl Manifest {
             }
         };
         Some(self.at(place, format!("there is no service `{service}`")).with_hint(hint))
+    }
+
+    /// The platform's own processes have these names in `ps`, in logs and in the registry.
+    fn reserved_names(&self) -> Vec<Diagnostic> {
+        let reserved = |service: &&crate::model::Service| matches!(service.name.as_str(), "gateway" | "hub");
+        let services = self.services.iter().filter(reserved);
+        let note = |service: &crate::model::Service| {
+            self.at(
+                &format!("service.{}", service.name),
+                format!("`{}` is one of Pinnace's own processes", service.name),
+            )
+            .with_hint("give the service another name")
+        };
+        services.map(note).collect()
     }
 
     fn taken_routes(&self) -> Vec<Diagnostic> {
