@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -40,6 +41,28 @@ def test_a_killed_worker_is_replaced_and_its_begun_request_is_named(serve: Serve
     assert served.get()[0] == 200
     assert "pinnace_requests_lost_total" in served.get("/-/metrics")[1]
     connection.close()
+
+
+def test_one_that_retires_still_answers_on_the_connections_that_it_has_and_hurries_when_told(serve: Serve) -> None:
+    served = serve("--workers", "2")
+    connection = served.connect()
+    connection.request("GET", "/")
+    assert connection.getresponse().read().startswith(b"one ")
+    served.process.send_signal(signal.SIGUSR1)
+    # An idle connection may carry a request at any moment: it is answered, and told to be the last.
+    until(lambda: posts_for_the_last_time(connection), "an answer that is the last one")
+    told = time.monotonic()
+    assert served.end() == 0
+    assert time.monotonic() - told < 5, "SIGTERM cuts the linger of 6 s short"
+    connection.close()
+
+
+def posts_for_the_last_time(connection: HTTPConnection) -> bool:
+    connection.request("POST", "/", body=b"x")
+    response = connection.getresponse()
+    assert response.status == 200
+    response.read()
+    return response.getheader("connection") == "close"
 
 
 def active(served: Served) -> int:

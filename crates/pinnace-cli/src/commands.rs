@@ -6,6 +6,7 @@ mod guard;
 mod hub;
 mod runtime;
 mod serve;
+mod status;
 mod version;
 
 use clap::Subcommand;

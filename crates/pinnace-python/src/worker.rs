@@ -137,17 +137,23 @@ impl Worker {
         let drained = event_loop.call_method0(py, intern!(py, "create_future"))?;
         let result = drained.clone_ref(py);
         let nudge = reactor.nudge();
-        let commands = self.commands.clone();
+        let mut commands = self.commands.clone();
         reactor.handle().spawn(async move {
             let drain = Drain::new();
             let mut serving = std::pin::pin!(server.serve(listeners, drain.clone()));
             let timeout = tokio::select! {
                 () = &mut serving => Duration::ZERO,
-                (linger, timeout) = commanded(commands) => {
+                (linger, timeout) = commanded(&mut commands) => {
                     hosted.ready.store(false, Ordering::Relaxed);
                     drain.drain(linger, timeout);
                     let deadline = tokio::time::Instant::now() + timeout;
-                    serving.await;
+                    loop {
+                        tokio::select! {
+                            () = &mut serving => break,
+                            // A second one may ask to hurry.
+                            (linger, timeout) = commanded(&mut commands) => drain.drain(linger, timeout),
+                        }
+                    }
                     deadline.saturating_duration_since(tokio::time::Instant::now())
                 }
             };
@@ -165,15 +171,18 @@ impl Worker {
     }
 }
 
-/// Waits for the command to drain; the end of the control socket ends the process elsewhere.
-async fn commanded(mut commands: watch::Receiver<Option<WorkerCommand>>) -> (Duration, Duration) {
+/// Waits for the next command to drain; the end of the control socket ends the process elsewhere.
+async fn commanded(commands: &mut watch::Receiver<Option<WorkerCommand>>) -> (Duration, Duration) {
     loop {
-        if let Some(WorkerCommand::Drain { linger_ms, timeout_ms }) = *commands.borrow_and_update() {
+        if commands.has_changed().unwrap_or(false)
+            && let Some(WorkerCommand::Drain { linger_ms, timeout_ms }) = *commands.borrow_and_update()
+        {
             return (Duration::from_millis(linger_ms), Duration::from_millis(timeout_ms));
         }
         if commands.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+        commands.mark_changed();
     }
 }
 

@@ -94,10 +94,11 @@ async fn watch(
             () = starter_gone.as_mut() => return Ok(Exit::Signal(Signal::SIGKILL as i32)),
             () = overdue => return Ok(Exit::Signal(Signal::SIGKILL as i32)),
             asked = signals.next() => match (asked, deadline) {
-                (Asked::Stop, None) => {
+                (Asked::Stop | Asked::Retire, None) => {
                     child.signal(Signal::SIGTERM)?;
                     deadline = Some(tokio::time::Instant::now() + grace);
                 }
+                (Asked::Retire, Some(_)) => {}
                 (Asked::Stop, Some(_)) => return Ok(Exit::Signal(Signal::SIGKILL as i32)),
                 (Asked::Reload, _) => child.signal(Signal::SIGHUP)?,
                 (Asked::Reap, _) => family::reap_orphans(),

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
 pub mod guard;
 pub mod serve;
 mod signals;

@@ -6,7 +6,6 @@
 //! Where to read next: `pool` is the owner of all workers and decides what happens; `worker` is one process;
 //! `interpreter` finds out which Python and which runtime folder; `report` is how all this is told.
 
-mod backoff;
 mod config;
 mod error;
 mod interpreter;
@@ -69,7 +68,7 @@ async fn find_interpreter(
                 return Ok(Some(found?));
             }
             () = starter_gone.as_mut() => break,
-            asked = signals.next() => if asked == Asked::Stop { break },
+            asked = signals.next() => if matches!(asked, Asked::Stop | Asked::Retire) { break },
         }
     }
     // The interpreter that is being asked ends with this, and so does the thread that waits for it.

@@ -11,16 +11,19 @@ pub(crate) enum Asked {
     Stop,
     /// SIGHUP.
     Reload,
+    /// SIGUSR1: another process has taken over; end as old workers do after a reload, so that no client loses a request.
+    Retire,
     /// SIGCHLD: a child has ended, perhaps an adopted one that nobody else waits for.
     Reap,
 }
 
-/// Listens to SIGTERM, SIGINT, SIGHUP and SIGCHLD.
+/// Listens to SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGCHLD.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    retire: Signal,
     child: Signal,
     on_terminal: bool,
 }
@@ -31,6 +34,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            retire: signal(SignalKind::user_defined1())?,
             child: signal(SignalKind::child())?,
             on_terminal: io::stderr().is_terminal(),
         })
@@ -42,6 +46,7 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Stop,
             // A terminal that is closed sends the same signal, and then is no terminal any more.
             _ = self.hangup.recv() => if self.on_terminal && !io::stderr().is_terminal() { Asked::Stop } else { Asked::Reload },
+            _ = self.retire.recv() => Asked::Retire,
             _ = self.child.recv() => Asked::Reap,
         }
     }

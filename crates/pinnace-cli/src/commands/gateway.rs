@@ -13,12 +13,14 @@ use pinnace_telemetry::logging;
 use pinnace_types::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::runtime;
 use super::serve::LogFormatArg;
+use super::{runtime, status};
 use crate::Complaint;
 
 /// How long requests may take to finish after a stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long idle connections are still answered once another gateway has taken over.
+const LINGER: Duration = Duration::from_secs(6);
 
 /// The arguments of `pinnace gateway`.
 #[derive(Args, Debug)]
@@ -55,6 +57,7 @@ async fn serve(gateway: Gateway, config: &Path, address: SocketAddr) -> std::io:
     let mut reload = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut retire = signal(SignalKind::user_defined1())?;
     let lifetime = LifetimeEnd::inherited()?;
     let listeners = match listeners(address)? {
         Ok(listeners) => listeners,
@@ -70,6 +73,7 @@ async fn serve(gateway: Gateway, config: &Path, address: SocketAddr) -> std::io:
         }
     };
     tokio::pin!(orphaned);
+    status::tell_ready();
     loop {
         tokio::select! {
             () = &mut serving => return Ok(Ok(())),
@@ -83,6 +87,7 @@ async fn serve(gateway: Gateway, config: &Path, address: SocketAddr) -> std::io:
                 Err(error) => tracing::warn!(error, "table refused, the old one stays"),
             },
             _ = terminate.recv() => drain.drain(Duration::ZERO, GRACE),
+            _ = retire.recv() => drain.drain(LINGER, GRACE),
             _ = interrupt.recv() => drain.drain(Duration::ZERO, GRACE),
         }
     }

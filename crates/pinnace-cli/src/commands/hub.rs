@@ -12,7 +12,7 @@ use pinnace_telemetry::logging;
 use pinnace_types::{ExitCode, Secret};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::runtime;
+use super::{runtime, status};
 use crate::Complaint;
 
 /// How long a predecessor may take to let go of the folder: it may be draining.
@@ -63,6 +63,7 @@ impl HubArgs {
                 None => std::future::pending().await,
             }
         };
+        status::tell_ready();
         tracing::info!(version = pinnace_types::VERSION, "the hub answers");
         tokio::select! {
             () = hub.serve(listeners) => {}

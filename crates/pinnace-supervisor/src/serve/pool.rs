@@ -15,10 +15,10 @@ use pinnace_types::worker::{Failure, FailureKind, WorkerEvent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
 use super::report::Report;
 use super::worker::{Event, Stage, Worker};
 use super::{Interpreter, ServeConfig, ServeError, Socket};
+use crate::backoff::Backoff;
 use crate::signals::{Asked, Signals};
 
 /// Generations that may live side by side: one answers, one starts, the others drain. A reload waits where all are taken.
@@ -45,8 +45,17 @@ pub(super) struct Pool {
     established: bool,
     reload: Reload,
     backoff: Backoff,
-    stopping: bool,
+    ending: Ending,
     told_loaded: bool,
+}
+
+/// Whether and how all of it ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    None,
+    /// Another instance has taken over: idle connections are still answered for the linger.
+    Retiring,
+    Stopping,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -84,7 +93,7 @@ impl Pool {
             established: false,
             reload: Reload::None,
             backoff: Backoff::new(),
-            stopping: false,
+            ending: Ending::None,
             told_loaded: false,
         }
     }
@@ -105,14 +114,15 @@ impl Pool {
                 () = starter_gone.as_mut() => return Ok(()),
                 asked = signals.next() => match asked {
                     Asked::Reload => self.reload(),
-                    Asked::Stop if self.stopping => return Ok(()),
+                    Asked::Stop if self.ending == Ending::Stopping => return Ok(()),
                     Asked::Stop => self.stop(),
+                    Asked::Retire => self.retire(),
                     Asked::Reap => family::reap_orphans(),
                 },
                 () = tokio::time::sleep_until(overdue) => self.kill_overdue(),
                 Some(event) = self.events.1.recv() => self.hear(event)?,
             }
-            if self.stopping && self.workers.is_empty() {
+            if self.is_ending() && self.workers.is_empty() {
                 return Ok(());
             }
         }
@@ -129,7 +139,7 @@ impl Pool {
             Event::Ended(id, exit) => self.ended(id, exit)?,
             Event::Due(generation) => {
                 if generation == self.current
-                    && !self.stopping
+                    && !self.is_ending()
                     && let Err(error) = self.start_worker(generation)
                 {
                     // The interpreter may be away for a moment, while its environment is made anew.
@@ -180,11 +190,12 @@ impl Pool {
     }
 
     fn failed(&mut self, id: u64, failure: Failure) -> Result<(), ServeError> {
+        let is_ending = self.is_ending();
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.id == id) else { return Ok(()) };
         if worker.stage == Stage::Abandoned {
             return Ok(());
         }
-        if worker.generation == self.current && !self.established && !self.stopping {
+        if worker.generation == self.current && !self.established && !is_ending {
             self.report.tell(&StatusEvent::Failed(failure.clone()));
             return Err(ServeError::Application(Box::new(failure)));
         }
@@ -274,7 +285,7 @@ impl Pool {
     /// Starts the next generation, where one is wanted, the first one answers already and there is room.
     fn begin_reload(&mut self) {
         let room = (self.config.workers * GENERATIONS).saturating_sub(self.living());
-        if self.reload != Reload::Wanted || self.stopping || !self.established || room < self.config.workers {
+        if self.reload != Reload::Wanted || self.is_ending() || !self.established || room < self.config.workers {
             return;
         }
         self.reload = Reload::Running { since: Instant::now(), again: false };
@@ -315,14 +326,31 @@ impl Pool {
     // ---- stop ----
 
     fn stop(&mut self) {
-        self.stopping = true;
+        self.ending = Ending::Stopping;
         self.report.stopping();
         self.drain(|_| true, Duration::ZERO);
     }
 
+    fn retire(&mut self) {
+        if !self.is_ending() {
+            self.ending = Ending::Retiring;
+            self.drain(|_| true, self.config.linger);
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending != Ending::None
+    }
+
     fn drain(&mut self, which: impl Fn(&Worker) -> bool, linger: Duration) {
         let grace = self.config.grace;
-        let may_drain = |worker: &&mut Worker| matches!(worker.stage, Stage::Starting | Stage::Ready) && which(worker);
+        // One that drains already is told again only to hurry: a second drain can only bring the end closer.
+        let hurry = linger.is_zero();
+        let may_drain = |worker: &&mut Worker| match worker.stage {
+            Stage::Starting | Stage::Ready => which(worker),
+            Stage::Draining => hurry,
+            Stage::Abandoned => false,
+        };
         for worker in self.workers.iter_mut().filter(may_drain) {
             worker.drain(linger, grace);
         }

@@ -141,9 +141,13 @@ impl Worker {
     /// Tells it to finish and end; it is killed if it takes longer than it may. One that still imports the application has
     /// nothing to finish, unless it says at this very moment that it answers.
     pub(super) fn drain(&mut self, linger: Duration, timeout: Duration) {
-        let longest = if self.stage == Stage::Ready { timeout + MARGIN } else { UNSAID };
+        let longest = if self.stage == Stage::Starting { UNSAID } else { timeout + MARGIN };
+        let deadline = Instant::now() + longest;
+        self.deadline = Some(match (self.stage, self.deadline) {
+            (Stage::Draining, Some(earlier)) => earlier.min(deadline),
+            _ => deadline,
+        });
         self.stage = Stage::Draining;
-        self.deadline = Some(Instant::now() + longest);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let command = WorkerCommand::Drain { linger_ms: millis(linger), timeout_ms: millis(timeout) };
         // This type always serialises. The socket is empty, so the line fits; a worker that is gone needs none.

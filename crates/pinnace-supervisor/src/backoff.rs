@@ -1,29 +1,36 @@
-//! How long to wait before a worker that has ended by itself is started again.
+//! How long to wait before a process that has ended by itself is started again.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
+/// A client waits this long without giving up.
+const SHORT: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
-/// A worker that lived this long has earned a fresh start.
+/// A process that lived this long has earned a fresh start.
 const GOOD_LIFE: Duration = Duration::from_secs(30);
 
 /// Doubles from 100 ms to 10 s; a life of 30 s resets it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Backoff {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(FIRST)
     }
 
-    /// The pause after a worker that lived so long.
-    pub(super) fn after(&mut self, life: Duration) -> Duration {
+    /// The pause after a process that lived so long.
+    pub(crate) fn after(&mut self, life: Duration) -> Duration {
         if life >= GOOD_LIFE {
             self.0 = FIRST;
         }
         let pause = self.0;
         self.0 = (pause * 2).min(LONGEST);
         pause
+    }
+
+    /// Whether the next pause is one that a waiting client hardly notices.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0 <= SHORT
     }
 }
 
