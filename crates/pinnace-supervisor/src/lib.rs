@@ -1,7 +1,8 @@
 //! Service processes: what starts them, watches them, replaces them and ends them.
 //!
 //! [`serve`] is the parent of one hosted application's workers, [`guard`] the parent of one service that is any other
-//! program. Both lead a process group, adopt their orphans and end with whoever started them.
+//! program. Both lead a process group, adopt their orphans and end with whoever started them. [`up`] runs a whole system
+//! of them.
 
 #![forbid(unsafe_code)]
 

@@ -1,0 +1,100 @@
+//! Why a system could not be run, or did not run as it was asked.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use pinnace_manifest::Diagnostics;
+use pinnace_types::{ExitCode, ServiceName};
+
+use super::folder::FolderError;
+use super::variables::MissingSecret;
+
+/// The end of `pinnace up` that is none of the user's will.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpError {
+    /// The manifest asks for what this version does not enforce.
+    #[error("the manifest asks for what this version does not enforce")]
+    NotEnforced(Diagnostics),
+    /// The state folder cannot be used, or another `up` uses it.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A file of the state folder cannot be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Storage {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A service asks for secrets that nobody gives.
+    #[error("{} of `{}` not set: {}", if .0.names.len() == 1 { "a secret" } else { "secrets" }, .0.service, .0.names.join(", "))]
+    MissingSecret(MissingSecret),
+    /// An address cannot be listened on.
+    #[error("{who} cannot listen on {address}: {source}")]
+    Listen {
+        /// Whose it is.
+        who: ServiceName,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused something that it should not.
+    #[error("the operating system refused: {0}")]
+    System(#[from] io::Error),
+    /// A service was not ready until the end.
+    #[error("`{service}` was never ready: {reason}")]
+    NeverReady {
+        /// Its name.
+        service: ServiceName,
+        /// Why.
+        reason: String,
+        /// How the command ends.
+        code: ExitCode,
+    },
+}
+
+impl UpError {
+    /// How the command ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotEnforced(_) => ExitCode::NotEnforced,
+            Self::Folder(error) => error.exit_code(),
+            Self::Storage { .. } => ExitCode::Storage,
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => ExitCode::AddressInUse,
+            Self::NeverReady { code, .. } => *code,
+            Self::MissingSecret(_) | Self::Listen { .. } | Self::System(_) => ExitCode::Failure,
+        }
+    }
+
+    /// More lines: the places in the manifest.
+    pub fn detail(&self) -> Vec<String> {
+        match self {
+            Self::NotEnforced(found) => found.render().lines().map(str::to_owned).collect(),
+            Self::Folder(_)
+            | Self::Storage { .. }
+            | Self::MissingSecret(_)
+            | Self::Listen { .. }
+            | Self::System(_)
+            | Self::NeverReady { .. } => Vec::new(),
+        }
+    }
+
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Folder(error) => error.hint(),
+            Self::Storage { .. } => Some("free space on the disk, or mend the rights of the folder".to_owned()),
+            Self::MissingSecret(_) => Some("export it, or write it to `.env` beside `pinnace.toml`".to_owned()),
+            Self::Listen { who, address, source } if source.kind() == io::ErrorKind::AddrInUse => Some(format!(
+                "`ss -ltnp 'sport = :{}'` names the process that has it; or choose another with --{who} {}:PORT",
+                address.port(),
+                address.ip()
+            )),
+            Self::NeverReady { service, .. } => Some(format!("`.pinnace/logs/{service}.log` has what it wrote")),
+            Self::NotEnforced(_) | Self::Listen { .. } | Self::System(_) => None,
+        }
+    }
+}

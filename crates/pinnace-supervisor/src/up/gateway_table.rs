@@ -1,0 +1,63 @@
+//! The file that tells the gateway where to send what: written atomically, and only when it differs.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use pinnace_types::SystemName;
+use pinnace_types::gateway::{GatewayConfig, GatewayRoute};
+
+use super::error::UpError;
+use super::member::Member;
+
+/// The file and what stands in it.
+#[derive(Debug)]
+pub(super) struct GatewayTable {
+    path: PathBuf,
+    system: SystemName,
+    written: Option<GatewayConfig>,
+}
+
+impl GatewayTable {
+    pub(super) fn new(path: &Path, system: &SystemName) -> Self {
+        Self { path: path.to_owned(), system: system.clone(), written: None }
+    }
+
+    /// Writes it where it differs; tells whether it did.
+    pub(super) fn write(&mut self, members: &[Member]) -> Result<bool, UpError> {
+        let config = GatewayConfig {
+            system: self.system.clone(),
+            max_body: None,
+            routes: members.iter().flat_map(routes).collect(),
+        };
+        if self.written.as_ref() == Some(&config) {
+            return Ok(false);
+        }
+        replace(&self.path, &config).map_err(|source| UpError::Storage { path: self.path.clone(), source })?;
+        self.written = Some(config);
+        Ok(true)
+    }
+}
+
+fn routes(member: &Member) -> Vec<GatewayRoute> {
+    let (Some(service), Some(upstream)) = (member.service(), member.address) else { return Vec::new() };
+    let route = |route: &pinnace_manifest::Route| GatewayRoute {
+        host: route.host().map(str::to_owned),
+        path: route.path().to_owned(),
+        service: member.name.clone(),
+        upstream,
+        available: member.takes_requests(),
+        timeout_ms: 30_000,
+    };
+    service.routes.iter().map(route).collect()
+}
+
+/// Writes beside the file and renames, so that a reader sees the old one or the new one.
+fn replace(path: &Path, config: &GatewayConfig) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = fs_err::File::create(&beside)?;
+    // The type always serialises.
+    file.write_all(&serde_json::to_vec_pretty(config)?)?;
+    file.write_all(b"\n")?;
+    drop(file);
+    fs_err::rename(beside, path)
+}

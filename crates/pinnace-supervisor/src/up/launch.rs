@@ -1,0 +1,108 @@
+//! The command lines of the leaders: `pinnace serve`, `pinnace guard`, `pinnace hub`, `pinnace gateway`.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pinnace_manifest::{Run, Service};
+use pinnace_os::Spawn;
+use pinnace_types::HumanDuration;
+
+use super::environment::Prepared;
+
+/// What was prepared for a service: all that its processes need besides sockets.
+#[derive(Clone)]
+pub(super) struct Launch {
+    /// Its environment, where it has one.
+    pub(super) python: Option<Prepared>,
+    /// Its whole environment of variables.
+    pub(super) variables: Vec<(OsString, OsString)>,
+}
+
+/// The files that the platform's own processes read.
+#[derive(Clone, Debug)]
+pub(super) struct PlatformFiles {
+    pub(super) gateway_table: PathBuf,
+    pub(super) hub_data: PathBuf,
+    pub(super) hub_token: PathBuf,
+    pub(super) control: PathBuf,
+}
+
+impl std::fmt::Debug for Launch {
+    /// Variables may hold secrets: only their names are shown.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.variables.iter().map(|(name, _)| name).collect();
+        formatter.debug_struct("Launch").field("python", &self.python).field("variables", &names).finish()
+    }
+}
+
+/// The leader of a service's instance, with its shared socket and one of its own.
+pub(super) fn service(
+    binary: &Path,
+    service: &Service,
+    launch: &Launch,
+    shared: Option<&TcpListener>,
+    own: Option<TcpListener>,
+) -> io::Result<Spawn> {
+    let variables = launch.variables.iter().cloned();
+    let mut spawn = Spawn::new(binary).envs(variables).folder(&service.path);
+    match &service.run {
+        Run::Hosted { app } => spawn = spawn.args(serve_arguments(service, app.as_deref(), launch)),
+        Run::Command(words) => {
+            let grace = HumanDuration::new(service.stop_timeout.as_duration()).to_string();
+            spawn = spawn.args(["guard", "--grace", &grace, "--"]).args(words);
+        }
+        Run::External { .. } => return Err(io::Error::other("it lives outside of the system")),
+    }
+    if let Some(shared) = shared {
+        spawn = spawn.listener("service", OwnedFd::from(shared.try_clone()?));
+    }
+    Ok(match own {
+        Some(own) => spawn.listener("instance", OwnedFd::from(own)),
+        None => spawn,
+    })
+}
+
+/// The hub, on the socket that the system keeps for it.
+pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener) -> io::Result<Spawn> {
+    let arguments: [OsString; 7] = [
+        "hub".into(),
+        "--data".into(),
+        files.hub_data.clone().into(),
+        "--control".into(),
+        files.control.clone().into(),
+        "--token-file".into(),
+        files.hub_token.clone().into(),
+    ];
+    let spawn = Spawn::new(binary).args(arguments).inherit_env();
+    Ok(spawn.listener("hub", OwnedFd::from(socket.try_clone()?)))
+}
+
+/// The gateway, on the socket that the system keeps for it.
+pub(super) fn gateway(binary: &Path, files: &PlatformFiles, socket: &TcpListener) -> io::Result<Spawn> {
+    let arguments: [OsString; 3] = ["gateway".into(), "--config".into(), files.gateway_table.clone().into()];
+    let spawn = Spawn::new(binary).args(arguments).inherit_env();
+    Ok(spawn.listener("gateway", OwnedFd::from(socket.try_clone()?)))
+}
+
+fn serve_arguments(service: &Service, app: Option<&str>, launch: &Launch) -> Vec<OsString> {
+    let duration = |duration: Duration| OsString::from(HumanDuration::new(duration).to_string());
+    let mut arguments: Vec<OsString> = vec!["serve".into()];
+    arguments.extend(app.map(OsString::from));
+    arguments.extend(["--name".into(), service.name.as_str().into()]);
+    arguments.extend(["--app-dir".into(), service.path.clone().into()]);
+    arguments.extend(["--workers".into(), service.workers.to_string().into()]);
+    arguments.extend(["--ready-timeout".into(), duration(service.ready_timeout.as_duration())]);
+    arguments.extend(["--grace".into(), duration(service.stop_timeout.as_duration())]);
+    arguments.extend(["--log-format".into(), "text".into()]);
+    if let Some(threads) = service.threads {
+        arguments.extend(["--threads".into(), threads.to_string().into()]);
+    }
+    if let Some(prepared) = &launch.python {
+        arguments.extend(["--python".into(), prepared.python.clone().into()]);
+    }
+    arguments
+}

@@ -1,0 +1,402 @@
+//! How a member is prepared, started in its turn, found ready, and started again or given up after it has ended.
+
+use std::net::TcpListener;
+
+use pinnace_manifest::Run;
+use pinnace_os::Exit;
+use pinnace_types::control::ServiceKind;
+use pinnace_types::status::StatusEvent;
+use pinnace_types::worker::{Failure, FailureKind};
+use pinnace_types::{ExitCode, HumanDuration};
+use tokio::time::Duration;
+
+use super::instance::{Identity, Instance, Stage};
+use super::launch::{self, Launch};
+use super::member::{Phase, Task, What};
+use super::prepare::{self, Unprepared};
+use super::system::{PreparedEvent, System};
+
+impl System {
+    /// Starts what waits for nothing.
+    pub(super) fn begin(&mut self) {
+        for index in 0..self.members.len() {
+            match self.members[index].what {
+                What::Service(_) => self.prepare(index),
+                What::Hub | What::Gateway => {
+                    self.members[index].phase = Phase::Waiting;
+                    self.try_start(index);
+                }
+            }
+        }
+    }
+
+    // ---- prepared ----
+
+    /// Makes the environment and the database ready, beside whatever runs already.
+    pub(super) fn prepare(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        let Some(service) = member.service().cloned() else { return };
+        member.dirty = false;
+        let (preparation, prepared) = (self.preparation.clone(), self.prepared.0.clone());
+        member.preparing = Some(Task(tokio::spawn(async move {
+            let result = prepare::prepare(&preparation, &service).await;
+            let _ = prepared.send(PreparedEvent::Done(index, Box::new(result))).await;
+        })));
+    }
+
+    pub(super) fn is_prepared(&mut self, index: usize, result: Result<Launch, Unprepared>) {
+        let member = &mut self.members[index];
+        member.preparing = None;
+        if self.stop.has_begun() {
+            return;
+        }
+        let has_instances = member.instances.iter().any(Instance::counts);
+        match result {
+            Ok(launch) => {
+                member.launch = Some(launch);
+                if has_instances {
+                    self.replace(index);
+                } else {
+                    member.phase = Phase::Waiting;
+                    self.try_start(index);
+                }
+            }
+            Err(unprepared) => {
+                self.tell_unprepared(index, &unprepared);
+                if has_instances {
+                    self.say(index, "what runs goes on as it was");
+                    let member = &mut self.members[index];
+                    member.reason = Some(unprepared.message);
+                    let refusal = member.failed();
+                    member.refuse_waiters(&refusal);
+                    self.do_again(index);
+                } else {
+                    self.give_up(index, unprepared.code, unprepared.message);
+                }
+            }
+        }
+    }
+
+    fn tell_unprepared(&self, index: usize, unprepared: &Unprepared) {
+        self.say(index, &unprepared.message);
+        for line in &unprepared.detail {
+            self.say(index, &format!("  {line}"));
+        }
+        if let Some(hint) = &unprepared.hint {
+            self.say(index, &format!("hint: {hint}"));
+        }
+    }
+
+    // ---- started ----
+
+    /// Starts it, if it is prepared and those that it waits for are settled.
+    pub(super) fn try_start(&mut self, index: usize) {
+        let member = &self.members[index];
+        let free = member.waits_for.iter().all(|other| self.members[*other].is_settled());
+        if member.phase != Phase::Waiting || !free {
+            return;
+        }
+        self.members[index].phase = Phase::Running;
+        self.fill(index);
+    }
+
+    /// Starts as many instances as are missing.
+    pub(super) fn fill(&mut self, index: usize) {
+        while self.members[index].phase == Phase::Running {
+            let member = &self.members[index];
+            let living = member.instances.iter().filter(|instance| instance.counts()).count();
+            if living + member.due as usize >= member.wanted as usize {
+                return;
+            }
+            if self.start_instance(index).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Starts one instance and returns its key; where that is impossible the member is given up.
+    pub(super) fn start_instance(&mut self, index: usize) -> Option<u64> {
+        match self.try_start_instance(index) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                let message = format!("cannot be started: {error}");
+                self.say(index, &message);
+                let member = &mut self.members[index];
+                if member.answers() {
+                    // A successor that cannot even be started must not take the old ones along.
+                    member.reason = Some(message);
+                    let refusal = member.failed();
+                    member.refuse_waiters(&refusal);
+                } else {
+                    self.give_up(index, ExitCode::NotReady, message);
+                }
+                None
+            }
+        }
+    }
+
+    fn try_start_instance(&mut self, index: usize) -> std::io::Result<u64> {
+        self.take_socket(index)?;
+        let number = self.members[index].free_number();
+        let name = self.members[index].name.clone();
+        let own = match self.members[index].kind() {
+            ServiceKind::Hosted if self.members[index].socket.is_some() => {
+                Some(self.ports.listen(&format!("{name}-{number}"))?)
+            }
+            ServiceKind::Hosted | ServiceKind::Command | ServiceKind::Platform => None,
+        };
+        let port = own.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| address.port());
+        let member = &mut self.members[index];
+        let missing = || std::io::Error::other("it is not prepared");
+        let binary = &self.config.binary;
+        let spawn = match &member.what {
+            What::Service(service) => {
+                let launch = member.launch.as_ref().ok_or_else(missing)?;
+                launch::service(binary, service, launch, member.socket.as_ref(), own)?
+            }
+            What::Hub => launch::hub(binary, &self.files, member.socket.as_ref().ok_or_else(missing)?)?,
+            What::Gateway => launch::gateway(binary, &self.files, member.socket.as_ref().ok_or_else(missing)?)?,
+        };
+        self.next_key += 1;
+        let identity = Identity { key: self.next_key, service: name, number, port: port.or_else(|| member.port()) };
+        let within = member.ready_within();
+        let instance = Instance::start(spawn, identity, within, &self.lifetime, &self.logs, &self.events.0)?;
+        member.instances.push(instance);
+        self.probe_program(index, self.next_key);
+        Ok(self.next_key)
+    }
+
+    /// A hosted service that was given up has given its socket back; it needs the same address again.
+    fn take_socket(&mut self, index: usize) -> std::io::Result<()> {
+        let member = &mut self.members[index];
+        if member.kind() == ServiceKind::Hosted
+            && member.socket.is_none()
+            && let Some(address) = member.address
+        {
+            member.socket = Some(pinnace_os::listen(address)?);
+        }
+        Ok(())
+    }
+
+    /// A program that is none of ours does not say when it is ready: it is asked, or taken at its word where it listens to nothing.
+    fn probe_program(&mut self, index: usize, key: u64) {
+        let member = &mut self.members[index];
+        let address = member.address;
+        let Some(service) = member.service().filter(|service| matches!(service.run, Run::Command(_))) else { return };
+        let health = service.health.clone();
+        match (member.instance(key), address) {
+            (Some(instance), Some(address)) => instance.probe(address, health),
+            (Some(_), None) => self.is_ready(index, key),
+            (None, _) => {}
+        }
+    }
+
+    // ---- said ----
+
+    pub(super) fn said(&mut self, index: usize, key: u64, status: StatusEvent) {
+        let member = &mut self.members[index];
+        match status {
+            StatusEvent::Loaded { framework, .. } => member.framework = Some(framework),
+            StatusEvent::Ready => self.has_started(index, key),
+            StatusEvent::Reloaded { millis } => {
+                self.has_reloaded(index, key, None);
+                self.say(index, &format!("reloaded in {millis} ms"));
+            }
+            StatusEvent::ReloadFailed(failure) => {
+                self.tell_failure(index, &failure);
+                self.say(index, "the old workers go on; save a change to try again");
+                self.has_reloaded(index, key, Some(failure.message));
+            }
+            StatusEvent::Failed(failure) => {
+                self.tell_failure(index, &failure);
+                if let Some(instance) = self.members[index].instance(key) {
+                    instance.failure = Some(failure);
+                }
+            }
+            StatusEvent::WorkerDied { pid, how, lost, backoff_ms } => {
+                member.restarts += 1;
+                let words = match lost.as_slice() {
+                    [] => "no request was begun".to_owned(),
+                    lost => format!("{} begun and lost: {}", lost.len(), lost.join(" ")),
+                };
+                self.say(index, &format!("worker {pid} ended ({how}), {words}; started again in {backoff_ms} ms"));
+            }
+        }
+    }
+
+    /// Its server answers; where it has a health path, that has to answer too.
+    fn has_started(&mut self, index: usize, key: u64) {
+        let member = &mut self.members[index];
+        let health = member.service().and_then(|service| service.health.clone());
+        let Some(instance) = member.instance(key) else { return };
+        match (health, instance.identity.port) {
+            (Some(path), Some(port)) => {
+                let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+                instance.probe(address, Some(path));
+            }
+            _ => self.is_ready(index, key),
+        }
+    }
+
+    /// An instance answers.
+    pub(super) fn is_ready(&mut self, index: usize, key: u64) {
+        let member = &mut self.members[index];
+        let Some(instance) = member.instance(key).filter(|instance| instance.stage == Stage::Starting) else { return };
+        instance.answered();
+        let millis = u64::try_from(instance.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let first = member.ready_ms.is_none();
+        member.ready_ms.get_or_insert(millis);
+        member.reason = None;
+        member.failure = None;
+        self.takes_over(index, key);
+        if matches!(self.members[index].what, What::Gateway) {
+            // The table may have changed since it read it.
+            self.reload_gateway();
+        }
+        if first {
+            self.start_waiting();
+        }
+    }
+
+    /// Starts those that waited for what has just been settled.
+    fn start_waiting(&mut self) {
+        for index in 0..self.members.len() {
+            self.try_start(index);
+        }
+    }
+
+    // ---- ended ----
+
+    pub(super) fn ended(&mut self, index: usize, key: u64, exit: Exit) {
+        let member = &mut self.members[index];
+        let Some(place) = member.instances.iter().position(|instance| instance.identity.key == key) else { return };
+        let instance = member.instances.remove(place);
+        if self.stop.has_begun() {
+            self.go_on_stopping();
+            return;
+        }
+        match instance.stage {
+            Stage::Retiring => {}
+            Stage::Stopping => self.has_stopped(index),
+            Stage::Starting | Stage::Ready | Stage::Reloading => self.has_crashed(index, &instance, exit),
+        }
+    }
+
+    fn has_crashed(&mut self, index: usize, instance: &Instance, exit: Exit) {
+        let (message, code) = self.why(index, instance, exit);
+        if self.was_replacement(index, instance.identity.key, &message) {
+            return;
+        }
+        let member = &mut self.members[index];
+        // What has never answered, or says itself why it cannot, does so again; anything else deserves another start.
+        let hopeless = member.ready_ms.is_none() || instance.failure.is_some();
+        if hopeless && !member.answers() {
+            if member.dirty {
+                self.say(index, &message);
+                self.say(index, "its files have changed meanwhile: it is started again");
+                self.prepare(index);
+                self.members[index].phase = Phase::Preparing;
+                return;
+            }
+            if instance.failure.is_none() {
+                self.say(index, &message);
+            }
+            self.give_up(index, code, message);
+            return;
+        }
+        member.restarts += 1;
+        let pause = member.backoff.after(instance.started.elapsed());
+        member.reason = Some(message.clone());
+        self.say(index, &format!("{message}; started again in {}", HumanDuration::new(pause)));
+        self.start_later(index, pause);
+    }
+
+    /// Why an instance has ended, in words, and how `up` ends where that was its first start.
+    fn why(&self, index: usize, instance: &Instance, exit: Exit) -> (String, ExitCode) {
+        let member = &self.members[index];
+        match &instance.failure {
+            Some(failure) => (failure.message.clone(), exit_code(failure.kind)),
+            None if instance.overdue => {
+                let health = member.service().and_then(|service| service.health.as_deref());
+                let asked = health.map(|path| format!(" (`{path}` has to answer with 2xx)")).unwrap_or_default();
+                let limit = HumanDuration::new(member.ready_within());
+                (format!("not ready after {limit}{asked}; `ready_timeout` gives it longer"), ExitCode::NotReady)
+            }
+            None => {
+                let last = self.logs.tail(Some(&member.name), 20);
+                let words = last.iter().rev().find(|line| {
+                    line.instance == instance.identity.id() && !line.text.trim().is_empty() && is_stderr(line)
+                });
+                let words = words.map(|line| format!(": {}", line.text.trim())).unwrap_or_default();
+                (format!("ended with {exit}{words}"), ExitCode::NotReady)
+            }
+        }
+    }
+
+    fn start_later(&mut self, index: usize, pause: Duration) {
+        self.members[index].due += 1;
+        let prepared = self.prepared.0.clone();
+        // It ends with its pause.
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _ = prepared.send(PreparedEvent::Due(index)).await;
+        });
+    }
+
+    pub(super) fn is_due(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        member.due = member.due.saturating_sub(1);
+        if !self.stop.has_begun() && self.members[index].replacement.is_none() {
+            self.fill(index);
+        }
+    }
+
+    /// Nothing of it runs until its files change or it is restarted.
+    pub(super) fn give_up(&mut self, index: usize, code: ExitCode, reason: String) {
+        let member = &mut self.members[index];
+        member.phase = Phase::Failed;
+        member.reason = Some(reason);
+        if member.ready_ms.is_none() {
+            member.failure = Some(code);
+        }
+        member.replacement = None;
+        member.again = false;
+        if member.kind() == ServiceKind::Hosted {
+            // Callers are refused at once, rather than kept waiting for nobody.
+            member.socket = None;
+        }
+        if self.config.strict && self.members[index].failure.is_some() {
+            self.begin_stop();
+        } else {
+            self.start_waiting();
+        }
+    }
+
+    fn tell_failure(&self, index: usize, failure: &Failure) {
+        self.say(index, &failure.message);
+        for line in &failure.detail {
+            self.say(index, &format!("  {line}"));
+        }
+        if let Some(hint) = &failure.hint {
+            self.say(index, &format!("hint: {hint}"));
+        }
+    }
+
+    /// A word of the system about a member, among the member's own lines.
+    pub(super) fn say(&self, index: usize, text: &str) {
+        let name = &self.members[index].name;
+        self.logs.say(name, name.as_str(), text);
+    }
+}
+
+fn is_stderr(line: &pinnace_types::control::LogLine) -> bool {
+    line.stream == pinnace_types::control::LogStream::Stderr
+}
+
+const fn exit_code(kind: FailureKind) -> ExitCode {
+    match kind {
+        FailureKind::NotFound | FailureKind::Import => ExitCode::Application,
+        FailureKind::Interpreter => ExitCode::Interpreter,
+        FailureKind::Lifespan | FailureKind::Died => ExitCode::NotReady,
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether an instance is ready, asked from outside: its health path answers with 2xx, or its port takes connections.
+//!
+//! Only the instance's own address on loopback is asked, and a redirect is not followed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{Request, header};
+use pinnace_http::Body;
+use pinnace_http::client::{Client, ClientConfig};
+use tokio::net::TcpStream;
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// For one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Completes when it is healthy; whoever waits sets the limit.
+pub(super) async fn healthy(address: SocketAddr, path: Option<&str>) {
+    let client = Client::new(ClientConfig { max_idle: 1, ..ClientConfig::default() });
+    loop {
+        let asked = async {
+            match path {
+                Some(path) => answers(&client, address, path).await,
+                None => TcpStream::connect(address).await.is_ok(),
+            }
+        };
+        if tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn answers(client: &Client, address: SocketAddr, path: &str) -> bool {
+    let request = Request::get(format!("http://{address}{path}"))
+        .header(header::USER_AGENT, concat!("pinnace/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close")
+        .body(Body::empty());
+    match request {
+        Ok(request) => client.send(request).await.is_ok_and(|response| response.status().is_success()),
+        // The manifest allows no path that a URI cannot hold.
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::healthy;
+
+    /// Answers each connection with the next status; returns how many it took.
+    async fn answer(listener: TcpListener, statuses: &[u16]) -> usize {
+        for status in statuses {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /healthz HTTP/1.1\r\n"));
+            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+        }
+        statuses.len()
+    }
+
+    #[tokio::test]
+    async fn it_asks_until_the_path_answers_with_success() {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, ()) = tokio::join!(answer(listener, &[503, 302, 404, 204]), healthy(address, Some("/healthz")));
+        assert_eq!(asked, 4);
+    }
+
+    #[tokio::test]
+    async fn without_a_path_an_open_port_is_enough() {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        healthy(listener.local_addr().unwrap(), None).await;
+    }
+}
