@@ -7,14 +7,18 @@ SHELL      := bash
 PYTHON     ?= python3
 TARGET     := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TEST_ENV   := $(TARGET)/test-env
+BENCH_ENV  := $(TARGET)/bench-env
 
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help build build-dev test lint generate clean needs
+.PHONY: help build build-dev demo test soak soak-short bench lint generate clean needs load
 
 help:
 	@echo 'make build       the binary and its Python runtime, in release mode'
+	@echo 'make demo        the shop in examples/shop, running: prints the links; Ctrl-C ends it'
 	@echo 'make test        everything that must always hold'
+	@echo 'make soak        the shop under load and faults, kills at any moment; SOAK="load --seconds 600" for one of them'
+	@echo 'make bench       figures beside those of peers; BENCH="--only wsgi-flask" for one of them'
 	@echo 'make lint        formatters, linters, type checkers, licences, the rules of the house'
 	@echo 'make generate    write the generated files again'
 
@@ -22,16 +26,43 @@ build: needs
 	cargo build --release --package pinnace-cli
 	cargo xtask runtime --python $(PYTHON)
 
+demo: build
+	cd examples/shop && $(TARGET)/release/pinnace up
+
 ## What must hold
 
 test: build-dev $(TEST_ENV)/ready
 	cargo test --workspace
-	PINNACE_BIN=$(TARGET)/debug/pinnace scripts/pytest.sh $(TEST_ENV)/bin/python
+	PINNACE_BIN=$(TARGET)/debug/pinnace PINNACE_LOAD=$(TARGET)/debug/pinnace-load \
+		scripts/pytest.sh $(TEST_ENV)/bin/python
 	scripts/test-shop.sh $(PYTHON) $(TARGET)/shop-env
 
 build-dev: needs
-	cargo build --package pinnace-cli
+	cargo build --package pinnace-cli --package pinnace-load
 	cargo xtask runtime --python $(PYTHON) --profile dev
+
+## What holds for long, and what it costs
+
+SOAK_COMMAND = $(PYTHON) tests/soak/soak.py --binary $(TARGET)/release/pinnace \
+	--generator $(TARGET)/release/pinnace-load --folder $(TARGET)/soak
+
+soak: build load
+	$(SOAK_COMMAND) --log tests/soak/log.jsonl $(SOAK)
+
+soak-short: build load
+	$(SOAK_COMMAND) --short --seed 1 $(SOAK)
+
+bench: build load $(BENCH_ENV)/ready
+	$(BENCH_ENV)/bin/python benches/bench.py --binary $(TARGET)/release/pinnace \
+		--generator $(TARGET)/release/pinnace-load --results benches/results $(BENCH)
+
+load: needs
+	cargo build --release --package pinnace-load
+
+$(BENCH_ENV)/ready: benches/requirements.txt
+	$(PYTHON) -m venv --clear $(BENCH_ENV)
+	$(BENCH_ENV)/bin/pip install --quiet --requirement benches/requirements.txt
+	touch $@
 
 lint: needs $(TEST_ENV)/ready
 	cargo fmt --all --check

@@ -7,3 +7,5 @@ bin=$1
 "$bin/ruff" format --check .
 "$bin/mypy" python/pinnace/src python/pinnace-runtime/src
 MYPYPATH=tests/serve "$bin/mypy" tests/serve
+MYPYPATH=tests/soak "$bin/mypy" tests/soak
+MYPYPATH=benches "$bin/mypy" benches
