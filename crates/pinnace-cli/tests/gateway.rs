@@ -29,6 +29,7 @@ async fn start(config: &Path) -> Running {
     let mut child = Spawn::new(env!("CARGO_BIN_EXE_pinnace"))
         .args(["gateway", "--listen", "127.0.0.1:0", "--log-format", "json", "--config"])
         .arg(config)
+        .env(environment::LOG, "debug")
         .pass(environment::LIFETIME_FD, lifetime.descriptor().unwrap())
         .output(Output::Pipe)
         .death_signal(Signal::SIGKILL)

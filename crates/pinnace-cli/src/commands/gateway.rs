@@ -82,7 +82,7 @@ async fn serve(gateway: Gateway, config: &Path, address: SocketAddr) -> std::io:
             _ = reload.recv() => match read(config) {
                 Ok(table) => {
                     gateway.replace(table);
-                    tracing::info!("table read again");
+                    tracing::debug!("table read again");
                 }
                 Err(error) => tracing::warn!(error, "table refused, the old one stays"),
             },

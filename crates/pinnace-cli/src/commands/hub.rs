@@ -12,6 +12,7 @@ use pinnace_telemetry::logging;
 use pinnace_types::{ExitCode, Secret};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::serve::LogFormatArg;
 use super::{runtime, status};
 use crate::Complaint;
 
@@ -38,11 +39,15 @@ pub(crate) struct HubArgs {
     /// The port, where no socket is inherited; 0 takes a free one
     #[arg(long, default_value_t = 7070)]
     port: u16,
+    /// How log lines look [default: text on a terminal, else json]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormatArg>,
 }
 
 impl HubArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
-        logging::init(logging::default_format(), "hub", logging::level_from_environment());
+        let format = self.log_format.map_or_else(logging::default_format, LogFormatArg::format);
+        logging::init(format, "hub", logging::level_from_environment());
         runtime::block_on(self.serve())?
     }
 

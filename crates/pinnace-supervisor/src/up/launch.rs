@@ -68,7 +68,7 @@ pub(super) fn service(
 
 /// The hub, on the socket that the system keeps for it.
 pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener) -> io::Result<Spawn> {
-    let arguments: [OsString; 7] = [
+    let arguments: [OsString; 9] = [
         "hub".into(),
         "--data".into(),
         files.hub_data.clone().into(),
@@ -76,6 +76,8 @@ pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener) ->
         files.control.clone().into(),
         "--token-file".into(),
         files.hub_token.clone().into(),
+        "--log-format".into(),
+        "text".into(),
     ];
     let spawn = Spawn::new(binary).args(arguments).inherit_env();
     Ok(spawn.listener("hub", OwnedFd::from(socket.try_clone()?)))
@@ -83,7 +85,8 @@ pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener) ->
 
 /// The gateway, on the socket that the system keeps for it.
 pub(super) fn gateway(binary: &Path, files: &PlatformFiles, socket: &TcpListener) -> io::Result<Spawn> {
-    let arguments: [OsString; 3] = ["gateway".into(), "--config".into(), files.gateway_table.clone().into()];
+    let table: OsString = files.gateway_table.clone().into();
+    let arguments = ["gateway".into(), "--config".into(), table, "--log-format".into(), "text".into()];
     let spawn = Spawn::new(binary).args(arguments).inherit_env();
     Ok(spawn.listener("gateway", OwnedFd::from(socket.try_clone()?)))
 }

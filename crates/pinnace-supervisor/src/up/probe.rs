@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Request, header};
+use http_body_util::{BodyExt as _, Limited};
 use pinnace_http::Body;
 use pinnace_http::client::{Client, ClientConfig};
 use tokio::net::TcpStream;
@@ -14,6 +15,8 @@ use tokio::net::TcpStream;
 const PAUSE: Duration = Duration::from_millis(50);
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read.
+const LONGEST: usize = 64 << 10;
 
 /// Completes when it is healthy; whoever waits sets the limit.
 pub(super) async fn healthy(address: SocketAddr, path: Option<&str>) {
@@ -38,7 +41,13 @@ async fn answers(client: &Client, address: SocketAddr, path: &str) -> bool {
         .header(header::CONNECTION, "close")
         .body(Body::empty());
     match request {
-        Ok(request) => client.send(request).await.is_ok_and(|response| response.status().is_success()),
+        Ok(request) => {
+            let Ok(response) = client.send(request).await else { return false };
+            let status = response.status();
+            // Read to its end, so that the application does not see a client that went away.
+            let _ = Limited::new(response.into_body(), LONGEST).collect().await;
+            status.is_success()
+        }
         // The manifest allows no path that a URI cannot hold.
         Err(_) => false,
     }

@@ -40,7 +40,7 @@ pub(super) async fn install(
         ),
         None => (
             vec![(&interpreter.program).into(), "-m".into(), "venv".into(), venv.into()],
-            ["-m", "pip", "install", "--disable-pip-version-check", "--no-input"].iter().fold(
+            ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"].iter().fold(
                 vec![python.into()],
                 |mut words: Vec<OsString>, word| {
                     words.push(word.into());
