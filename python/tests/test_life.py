@@ -228,6 +228,13 @@ def test_access_lines_are_json_where_it_is_asked_for(apps: Path) -> None:
         assert all(json.loads(line) for line in log)
 
 
+def test_an_answer_of_declared_length_is_complete_with_its_last_byte(apps: Path) -> None:
+    with parent.serving("plain_wsgi:app", apps, access_log=True, log_format="json") as worker:
+        assert httpx.get(worker.url + "/sized").text == "one more"
+        line = json.loads(worker.wait_for_log('"/sized"').splitlines()[0])
+        assert (line["status"], line["bytes"]) == (200, 8)
+
+
 def test_a_body_above_the_limit_is_413(apps: Path) -> None:
     with parent.serving("plain_asgi:app", apps, max_body_bytes=1000) as worker:
         assert httpx.post(worker.url + "/echo", content=b"x" * 1001).status_code == 413

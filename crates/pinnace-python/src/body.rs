@@ -30,6 +30,8 @@ pub(crate) enum ResponseBody {
 pub(crate) struct StreamBody {
     chunks: mpsc::Receiver<Chunk>,
     ended: bool,
+    /// What is still to come of the length that the head declares. The server stops to ask for chunks when it has all.
+    remaining: Option<u64>,
     observation: Option<Observation>,
     // Dropped with the body: tells the application that nobody listens any more.
     _listener: Option<Box<dyn Listener>>,
@@ -58,17 +60,21 @@ impl ResponseBody {
 
     /// A body of chunks to come.
     pub(crate) fn stream(chunks: mpsc::Receiver<Chunk>, listener: Option<Box<dyn Listener>>) -> Self {
-        Self::Stream(StreamBody { chunks, ended: false, observation: None, _listener: listener })
+        Self::Stream(StreamBody { chunks, ended: false, remaining: None, observation: None, _listener: listener })
     }
 
-    /// Hands over what is finished when the body is; it is finished at once where all bytes are there.
-    pub(crate) fn observe(&mut self, mut observation: Observation) {
+    /// Hands over what is finished when the body is: at once where all bytes are there, else with the last chunk or the
+    /// last byte of the `declared` length.
+    pub(crate) fn observe(&mut self, mut observation: Observation, declared: Option<u64>) {
         match self {
             Self::Full(bytes) => {
                 observation.add_bytes(bytes.len());
                 observation.finish();
             }
-            Self::Stream(stream) => stream.observation = Some(observation),
+            Self::Stream(stream) => {
+                stream.observation = Some(observation);
+                stream.remaining = declared;
+            }
         }
     }
 }
@@ -109,11 +115,13 @@ impl StreamBody {
                 self.ended = true;
                 return Poll::Ready(Some(Err(Abandoned)));
             };
+            let length = chunk.data.len();
             if let Some(observation) = &mut self.observation {
-                observation.add_bytes(chunk.data.len());
+                observation.add_bytes(length);
             }
-            if chunk.last {
-                self.ended = true;
+            self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(length as u64));
+            self.ended |= chunk.last;
+            if self.ended || self.remaining == Some(0) {
                 // Before the last bytes reach the kernel, so that what was answered was counted.
                 if let Some(observation) = self.observation.take() {
                     observation.finish();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use pinnace_http::{Body, Connection};
 use pinnace_telemetry::{REQUEST_ID_HEADER, new_request_id};
@@ -71,9 +71,14 @@ impl Hosted {
             response.headers_mut().entry(REQUEST_ID).or_insert(value);
         }
         observation.set_status(response.status());
-        response.body_mut().observe(observation);
+        let declared = declared_length(response.headers());
+        response.body_mut().observe(observation, declared);
         response
     }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// An answer of ours, as `application/problem+json`.

@@ -78,6 +78,11 @@ def do_stream(environ: dict[str, Any], start_response: Any) -> Any:
     return Closing(iter([b"one ", b"", b"two ", b"three"]))
 
 
+def do_sized(environ: dict[str, Any], start_response: Any) -> Any:
+    start_response("200 OK", [*TEXT, ("Content-Length", "8")])
+    return iter([b"one ", b"more"])
+
+
 def do_endless(environ: dict[str, Any], start_response: Any) -> Any:
     def parts() -> Iterator[bytes]:
         while True:
