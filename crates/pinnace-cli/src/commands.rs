@@ -4,9 +4,15 @@ mod check;
 mod gateway;
 mod guard;
 mod hub;
+mod logs;
+mod ps;
+mod restart;
+mod running;
 mod runtime;
+mod scale;
 mod serve;
 mod status;
+mod up;
 mod version;
 
 use clap::Subcommand;
@@ -16,6 +22,16 @@ use crate::Complaint;
 /// What `pinnace` can be asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the system of `pinnace.toml`
+    Up(up::UpArgs),
+    /// Show what runs
+    Ps(ps::PsArgs),
+    /// Show what services write
+    Logs(logs::LogsArgs),
+    /// Replace all processes of a service
+    Restart(restart::RestartArgs),
+    /// Give a service another number of instances
+    Scale(scale::ScaleArgs),
     /// Host one ASGI or WSGI application
     Serve(serve::ServeArgs),
     /// Check `pinnace.toml` and the rules of its design
@@ -36,6 +52,11 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<std::process::ExitCode, Complaint> {
         let code = match self {
+            Self::Up(args) => args.run(),
+            Self::Ps(args) => args.run(),
+            Self::Logs(args) => args.run(),
+            Self::Restart(args) => args.run(),
+            Self::Scale(args) => args.run(),
             Self::Serve(args) => args.run(),
             Self::Check(args) => args.run(),
             Self::Version(args) => args.run(),

@@ -7,6 +7,12 @@
 
 mod commands;
 mod complaint;
+mod duration_text;
+mod log_text;
+mod printer;
+#[cfg(test)]
+mod samples;
+mod table;
 
 use clap::{CommandFactory as _, Parser};
 

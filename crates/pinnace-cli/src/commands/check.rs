@@ -7,6 +7,7 @@ use clap::Args;
 use pinnace_manifest::{Diagnostic, Diagnostics, Manifest, Severity};
 use pinnace_types::ExitCode;
 
+use super::running::manifest_path;
 use crate::Complaint;
 
 /// The arguments of `pinnace check`.
@@ -22,7 +23,7 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
-        let path = self.path()?;
+        let path = manifest_path(self.file.clone(), "name the file: `pinnace check path/to/pinnace.toml`")?;
         let findings = match Manifest::load(&path) {
             Ok(manifest) => [manifest.design_findings(), manifest.not_enforced()].concat(),
             Err(Diagnostics(findings)) => findings,
@@ -30,17 +31,6 @@ impl CheckArgs {
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
         self.tell(findings, errors)?;
         Ok(if errors == 0 { ExitCode::Ok } else { ExitCode::Manifest })
-    }
-
-    fn path(&self) -> Result<PathBuf, Complaint> {
-        if let Some(file) = &self.file {
-            return Ok(file.clone());
-        }
-        let here = std::env::current_dir().map_err(|error| Complaint::new(ExitCode::Failure, error.to_string()))?;
-        Manifest::find(&here).ok_or_else(|| {
-            Complaint::new(ExitCode::Manifest, format!("there is no pinnace.toml in {} or above it", here.display()))
-                .with_hint("name the file: `pinnace check path/to/pinnace.toml`")
-        })
     }
 
     /// The findings are the data of this command: they go to standard output.

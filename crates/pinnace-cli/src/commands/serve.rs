@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use pinnace_supervisor::serve::{self, ServeConfig, ServeError};
 use pinnace_types::worker::{Interface, Lifespan, LogFormat};
-use pinnace_types::{ByteSize, ExitCode, HumanDuration};
+use pinnace_types::{ByteSize, ExitCode, HumanDuration, environment};
 
 use super::runtime;
 use crate::Complaint;
@@ -95,8 +95,13 @@ impl ServeArgs {
         let log_format = self.log_format.map_or_else(pinnace_telemetry::logging::default_format, LogFormatArg::format);
         pinnace_telemetry::logging::init(log_format, "serve", pinnace_telemetry::logging::level_from_environment());
         let config = self.config(log_format)?;
-        runtime::block_on(serve::run(config))?.map_err(|error| complaint(&error))?;
-        Ok(ExitCode::Ok)
+        // A supervisor has been told why the application does not start, and tells it on.
+        let is_heard = std::env::var_os(environment::STATUS_FD).is_some();
+        match runtime::block_on(serve::run(config))? {
+            Ok(()) => Ok(ExitCode::Ok),
+            Err(error @ ServeError::Application(_)) if is_heard => Ok(error.exit_code()),
+            Err(error) => Err(complaint(&error)),
+        }
     }
 
     fn config(self, log_format: LogFormat) -> Result<ServeConfig, Complaint> {

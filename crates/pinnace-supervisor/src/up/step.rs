@@ -63,6 +63,7 @@ impl StepRunner {
     pub(crate) async fn run(&self, step: Step<'_>) -> Result<(), StepError> {
         let command = shown(step.command);
         let failed = |how: String, last_lines| StepError { command: command.clone(), how, last_lines };
+        self.logs.say(step.service, step.label, format!("$ {command}"));
         let lifetime = Lifetime::new().map_err(|error| failed(format!("cannot be run: {error}"), Vec::new()))?;
         let before = self.logs.tail(Some(step.service), 1).pop();
         let started = self.start(step, &lifetime);
