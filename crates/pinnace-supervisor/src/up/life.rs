@@ -8,13 +8,16 @@ use pinnace_types::control::ServiceKind;
 use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::{Failure, FailureKind};
 use pinnace_types::{ExitCode, HumanDuration};
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use super::instance::{Identity, Instance, Stage};
 use super::launch::{self, Launch};
 use super::member::{Phase, Task, What};
 use super::prepare::{self, Unprepared};
 use super::system::{PreparedEvent, System};
+
+/// A health path may take this long at least, however late its server began to answer.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 impl System {
     /// Starts what waits for nothing.
@@ -228,9 +231,11 @@ impl System {
     fn has_started(&mut self, index: usize, key: u64) {
         let member = &mut self.members[index];
         let health = member.service().and_then(|service| service.health.clone());
+        let stated = member.stated();
         let Some(instance) = member.instance(key) else { return };
         match (health, instance.identity.port) {
             (Some(path), Some(port)) => {
+                instance.deadline = Some((instance.started + stated).max(Instant::now() + LAST_CHANCE));
                 let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
                 instance.probe(address, Some(path));
             }
@@ -319,7 +324,7 @@ impl System {
             None if instance.overdue => {
                 let health = member.service().and_then(|service| service.health.as_deref());
                 let asked = health.map(|path| format!(" (`{path}` has to answer with 2xx)")).unwrap_or_default();
-                let limit = HumanDuration::new(member.ready_within());
+                let limit = HumanDuration::new(member.stated());
                 (format!("not ready after {limit}{asked}; `ready_timeout` gives it longer"), ExitCode::NotReady)
             }
             None => {

@@ -189,14 +189,15 @@ impl Member {
     /// How long an instance may take to be ready.
     pub(super) fn ready_within(&self) -> Duration {
         match self.service() {
-            // The parent gives up by itself at the stated time and says why; a health path has as long again.
-            Some(service) if matches!(service.run, Run::Hosted { .. }) => {
-                let stated = service.ready_timeout.as_duration();
-                if service.health.is_some() { stated * 2 } else { stated + MARGIN }
-            }
-            Some(service) => service.ready_timeout.as_duration(),
-            None => PLATFORM_READY,
+            // Its parent gives up by itself at the stated time, and says why.
+            Some(service) if matches!(service.run, Run::Hosted { .. }) => self.stated() + MARGIN,
+            Some(_) | None => self.stated(),
         }
+    }
+
+    /// How long an instance may take to be ready, as the manifest says it.
+    pub(super) fn stated(&self) -> Duration {
+        self.service().map_or(PLATFORM_READY, |service| service.ready_timeout.as_duration())
     }
 
     /// How long an instance may take to end.

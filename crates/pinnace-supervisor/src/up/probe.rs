@@ -11,8 +11,9 @@ use pinnace_http::Body;
 use pinnace_http::client::{Client, ClientConfig};
 use tokio::net::TcpStream;
 
-/// Between two questions.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between the first two questions; then twice as long each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read.
@@ -21,6 +22,7 @@ const LONGEST: usize = 64 << 10;
 /// Completes when it is healthy; whoever waits sets the limit.
 pub(super) async fn healthy(address: SocketAddr, path: Option<&str>) {
     let client = Client::new(ClientConfig { max_idle: 1, ..ClientConfig::default() });
+    let mut pause = FIRST_PAUSE;
     loop {
         let asked = async {
             match path {
@@ -31,7 +33,8 @@ pub(super) async fn healthy(address: SocketAddr, path: Option<&str>) {
         if tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false) {
             return;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
