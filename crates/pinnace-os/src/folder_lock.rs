@@ -29,6 +29,20 @@ pub enum LockError {
 }
 
 impl FolderLock {
+    /// Whether a process holds the lock. Asking leaves the file as it is; where there is none, nobody holds it.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match fs_err::File::open(path) {
+            Ok(file) => file.into_parts().0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
     /// Takes the lock, or says who has it.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let mut options = fs_err::OpenOptions::new();

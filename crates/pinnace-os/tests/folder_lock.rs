@@ -12,3 +12,17 @@ fn a_second_holder_is_refused_and_told_who_the_first_is() {
     drop(first);
     FolderLock::acquire(&path).unwrap();
 }
+
+#[test]
+fn whoever_asks_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock");
+    assert!(!FolderLock::is_held(&path).unwrap());
+    assert!(!path.exists());
+    let lock = FolderLock::acquire(&path).unwrap();
+    assert!(FolderLock::is_held(&path).unwrap());
+    let written = fs_err::read_to_string(&path).unwrap();
+    drop(lock);
+    assert!(!FolderLock::is_held(&path).unwrap());
+    assert_eq!(fs_err::read_to_string(&path).unwrap(), written);
+}

@@ -107,7 +107,7 @@ impl FolderError {
 
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |source| Self::Io { path, source: bare(source) }
     }
 }
 
@@ -118,11 +118,7 @@ impl StateFolder {
         make(&path)?;
         let run = path.join("run");
         make(&run)?;
-        let lock = FolderLock::acquire(&lock_of(root)).map_err(|error| match error {
-            LockError::Held { holder, .. } => FolderError::Running { pid: holder },
-            LockError::Io(source) => FolderError::Io { path: lock_of(root), source },
-            other => FolderError::Io { path: lock_of(root), source: io::Error::other(other) },
-        })?;
+        let lock = lock(&lock_of(root))?;
         check_format(&path)?;
         for folder in ["envs", "logs", "data"] {
             make(&path.join(folder))?;
@@ -196,41 +192,94 @@ impl Drop for StateFolder {
 pub fn running(root: &Path) -> Option<Announcement> {
     let text = fs_err::read(root.join(".pinnace/run/up.json")).ok()?;
     let announcement: Announcement = serde_json::from_slice(&text).ok()?;
-    match FolderLock::acquire(&lock_of(root)) {
-        Err(LockError::Held { .. }) => Some(announcement),
-        _ => None,
-    }
+    // What a killed system left behind does not count.
+    FolderLock::is_held(&lock_of(root)).is_ok_and(|held| held).then_some(announcement)
 }
 
 /// A path for the control socket of the system in this folder: short, in a folder that is closed to others.
 ///
 /// The caller holds the folder's lock, so that a socket that is there belongs to a process that is gone; it is removed.
 pub(crate) fn control_socket(root: &Path) -> Result<PathBuf, FolderError> {
-    // The owner of this process's own entry is its user, without asking a user database.
-    let own = Path::new("/proc/self");
-    let uid = fs_err::metadata(own).map_err(FolderError::at(own))?.uid();
-    let folder = match std::env::var_os(environment::XDG_RUNTIME_DIR) {
-        Some(folder) if Path::new(&folder).is_absolute() => Path::new(&folder).join("pinnace"),
-        _ => std::env::temp_dir().join(format!("pinnace-{uid}")),
-    };
-    make(&folder)?;
-    let metadata = fs_err::symlink_metadata(&folder).map_err(FolderError::at(&folder))?;
-    let unsafe_because = |reason: &str| FolderError::Socket { path: folder.clone(), reason: reason.to_owned() };
-    if !metadata.is_dir() || metadata.uid() != uid {
-        return Err(unsafe_because("it belongs to another user"));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(unsafe_because("others may open it"));
-    }
-    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    let path = folder.join(format!("{}.sock", &hex(&digest)[..12]));
-    if path.as_os_str().len() > LONGEST_SOCKET_PATH {
-        return Err(unsafe_because("its path is too long for a socket"));
-    }
+    let path = control_path(root)?;
     match fs_err::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::at(&path)(error)),
         _ => Ok(path),
     }
+}
+
+/// The same path, whatever is there: the first of the user's folders that will do, made where it is not there.
+pub(crate) fn control_path(root: &Path) -> Result<PathBuf, FolderError> {
+    // The owner of this process's own entry is its user, without asking a user database.
+    let own = Path::new("/proc/self");
+    let uid = fs_err::metadata(own).map_err(FolderError::at(own))?.uid();
+    // `su` and containers often name a runtime folder that is not there.
+    let given = std::env::var_os(environment::XDG_RUNTIME_DIR).map(PathBuf::from);
+    let given = given.filter(|folder| folder.is_absolute() && folder.is_dir()).map(|folder| folder.join("pinnace"));
+    let temporary = [std::env::temp_dir(), PathBuf::from("/tmp")].map(|folder| folder.join(format!("pinnace-{uid}")));
+    let name = format!("{}.sock", &hex(&Sha256::digest(root.as_os_str().as_encoded_bytes()))[..12]);
+    first_safe(given.into_iter().chain(temporary), uid, &name)
+}
+
+/// Takes the first folder that will do; where none does, the first one's refusal tells why.
+fn first_safe(folders: impl Iterator<Item = PathBuf>, uid: u32, name: &str) -> Result<PathBuf, FolderError> {
+    let mut refusal = None;
+    for folder in folders {
+        match check_safe(&folder, uid, name) {
+            Ok(path) => return Ok(path),
+            Err(error) => {
+                refusal.get_or_insert(error);
+            }
+        }
+    }
+    let nowhere = || FolderError::Socket { path: PathBuf::from(name), reason: "there is no folder for it".to_owned() };
+    Err(refusal.unwrap_or_else(nowhere))
+}
+
+fn check_safe(folder: &Path, uid: u32, name: &str) -> Result<PathBuf, FolderError> {
+    let refused = |reason: &str| FolderError::Socket { path: folder.to_owned(), reason: reason.to_owned() };
+    let path = folder.join(name);
+    if path.as_os_str().len() > LONGEST_SOCKET_PATH {
+        return Err(refused("its path is too long for a socket"));
+    }
+    make(folder)?;
+    let metadata = fs_err::symlink_metadata(folder).map_err(FolderError::at(folder))?;
+    if !metadata.is_dir() || metadata.uid() != uid {
+        return Err(refused("it belongs to another user"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(refused("others may open it"));
+    }
+    Ok(path)
+}
+
+/// Takes the lock, or says who has it.
+fn lock(path: &Path) -> Result<FolderLock, FolderError> {
+    // Whoever only asks holds it for an instant, and then the file names a process that is gone.
+    const TRIES: usize = 100;
+    let mut tries = 0..TRIES;
+    loop {
+        match FolderLock::acquire(path) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held { holder, .. }) if tries.next().is_some() && !is_alive(holder) => {
+                std::thread::yield_now();
+            }
+            Err(LockError::Held { holder, .. }) => return Err(FolderError::Running { pid: holder }),
+            Err(LockError::Io(source)) => return Err(FolderError::at(path)(source)),
+            Err(other) => return Err(FolderError::at(path)(io::Error::other(other))),
+        }
+    }
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// An error as the operating system said it, without the path that `fs_err` puts before it and we too.
+pub(crate) fn bare(error: io::Error) -> io::Error {
+    // It keeps the number to itself; every error of the operating system ends in it.
+    let text = error.to_string();
+    let code = text.strip_suffix(')').and_then(|text| text.rsplit_once("(os error ")?.1.parse().ok());
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 fn lock_of(root: &Path) -> PathBuf {
@@ -263,6 +312,11 @@ fn check_format(path: &Path) -> Result<(), FolderError> {
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A file that is there would keep its rights.
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(path)?.write_all(bytes)
@@ -278,13 +332,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
     use std::path::Path;
 
     use jiff::Timestamp;
     use pinnace_types::ExitCode;
 
-    use super::{FolderError, StateFolder, running};
+    use super::{FolderError, StateFolder, control_socket, first_safe, running};
 
     fn mode(path: &Path) -> u32 {
         fs_err::metadata(path).unwrap().permissions().mode() & 0o777
@@ -320,6 +374,62 @@ mod tests {
         drop(folder);
         assert_eq!(running(root.path()), None);
         StateFolder::open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_control_socket_is_short_private_and_the_same_for_the_same_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let uid = fs_err::metadata(root.path()).unwrap().uid();
+        let long = root.path().join("x".repeat(100));
+        let open = root.path().join("open");
+        fs_err::create_dir(&open).unwrap();
+        fs_err::set_permissions(&open, PermissionsExt::from_mode(0o755)).unwrap();
+        let good = root.path().join("pinnace");
+        let folders = || [long.clone(), open.clone(), good.clone()].into_iter();
+        assert_eq!(first_safe(folders(), uid, "a.sock").unwrap(), good.join("a.sock"));
+        assert_eq!(mode(&good), 0o700);
+        let error = first_safe(folders().take(2), uid, "a.sock").unwrap_err();
+        assert!(error.to_string().contains("too long"), "{error}");
+        let error = first_safe(folders().skip(1).take(1), uid, "a.sock").unwrap_err();
+        assert!(error.to_string().contains("others may open it"), "{error}");
+        assert!(error.hint().unwrap().contains("XDG_RUNTIME_DIR"));
+
+        let path = control_socket(root.path()).unwrap();
+        fs_err::write(&path, "of a process that is gone").unwrap();
+        assert_eq!(control_socket(root.path()).unwrap(), path);
+        assert!(!path.exists());
+        assert_ne!(control_socket(&good).unwrap(), path, "a moved folder has another one");
+    }
+
+    #[test]
+    fn a_lock_whose_holder_is_gone_is_not_taken_for_a_running_system() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(root.path()).unwrap();
+        // As whoever asks at this moment would leave it: held, with the number of a process that is gone.
+        fs_err::write(folder.run().join("lock"), "4194304\n").unwrap();
+        let error = StateFolder::open(root.path()).unwrap_err();
+        assert!(matches!(error, FolderError::Running { pid: 4_194_304 }), "{error}");
+        drop(folder);
+        StateFolder::open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_token_that_is_cut_short_is_made_anew_and_private() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(root.path()).unwrap();
+        fs_err::write(folder.run().join("hub-token"), "short").unwrap();
+        let token = folder.hub_token().unwrap();
+        assert_eq!(fs_err::read_to_string(&token).unwrap().trim().len(), 64);
+        assert_eq!(mode(&token), 0o600);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_told_once_with_its_path() {
+        let error = FolderError::at(Path::new("/x"))(fs_err::read("/nowhere/at/all").unwrap_err());
+        assert_eq!(error.to_string(), "cannot use `/x`: No such file or directory (os error 2)");
+        let error = FolderError::at(Path::new("/x"))(std::io::Error::from_raw_os_error(28));
+        assert_eq!(error.hint().as_deref(), Some("free space on the disk"));
+        assert_eq!(error.exit_code(), ExitCode::Storage);
     }
 
     #[test]
