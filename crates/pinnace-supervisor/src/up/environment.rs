@@ -14,17 +14,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pinnace_manifest::{PythonVersion, Service};
+use pinnace_manifest::{PythonSpec, PythonVersion, Service};
 use pinnace_types::ExitCode;
 use serde::{Deserialize, Serialize};
 
-use super::folder::StateFolder;
+use super::folder::{StateFolder, bare};
 use super::step::{StepError, StepRunner};
 use dependencies::Dependencies;
+use interpreter::Interpreter;
 
 pub(crate) use dependencies::dependency_files;
 
-/// Written last: an environment without it was cut short.
+/// Written last and removed first: an environment without it is not whole.
 const MARKER: &str = "pinnace.json";
 
 /// Makes environments.
@@ -104,6 +105,10 @@ struct Marker {
     interpreter: PathBuf,
     /// Its version.
     version: (u32, u32, u32),
+    /// The file that the environment's own `bin/python` leads to, through all links.
+    ///
+    /// An upgrade of the operating system may let the link lead to another version, which has none of the packages.
+    file: PathBuf,
 }
 
 impl Environments {
@@ -119,20 +124,24 @@ impl Environments {
         let dependencies = Dependencies::read(service)?;
         let envs = self.folder.envs();
         let venv = envs.join(format!("{}-{}", service.name, dependencies.key(&envs)));
-        if is_usable(&venv, service) {
+        let asked = dependencies::asked_python(service);
+        if is_usable(&venv, asked.as_ref()) {
             return Ok(prepared(venv));
         }
-        if venv.exists() {
-            fs_err::remove_dir_all(&venv).map_err(EnvironmentError::at(&venv))?;
+        remove(vec![venv.clone()]).await.map_err(EnvironmentError::at(&venv))?;
+        let interpreter = interpreter::find(asked.as_ref()).await?;
+        let made = match install::install(&self.runner, service, &interpreter, &venv, &dependencies).await {
+            Ok(()) => mark(&venv, interpreter),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            // On a full disk it would only be in the way. What is left over is removed by the next attempt.
+            let _ = remove(vec![venv]).await;
+            return Err(error);
         }
-        let interpreter = interpreter::find(service).await?;
-        install::install(&self.runner, service, &interpreter, &venv, &dependencies).await?;
-        let marker = Marker { interpreter: interpreter.program, version: interpreter.version };
-        let file = venv.join(MARKER);
-        // The type always serialises.
-        let text = serde_json::to_vec_pretty(&marker).unwrap_or_default();
-        fs_err::write(&file, text).map_err(EnvironmentError::at(&file))?;
-        remove_old(&envs, service, &venv);
+        if let Err(error) = remove(former(&envs, service, &venv)).await {
+            tracing::warn!(%error, "an old environment cannot be removed");
+        }
         Ok(prepared(venv))
     }
 }
@@ -140,7 +149,14 @@ impl Environments {
 impl EnvironmentError {
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |source| Self::Io { path, source: bare(source) }
+    }
+
+    /// For a file of the service.
+    fn unreadable(file: &Path) -> impl FnOnce(io::Error) -> Self {
+        let file = file.to_owned();
+        let hint = "mend the file or its rights; saving it tries again".to_owned();
+        move |source| Self::Unclear { file, reason: bare(source).to_string(), hint }
     }
 
     /// How `up` ends where the service never gets further.
@@ -181,8 +197,13 @@ impl EnvironmentError {
 }
 
 fn step_hint(error: &StepError) -> String {
-    const NO_NETWORK: [&str; 7] = [
+    const NO_NETWORK: [&str; 12] = [
         "name resolution",
+        "Name or service not known",
+        "Max retries exceeded",
+        "Read timed out",
+        "ProxyError",
+        "Could not connect",
         "NewConnectionError",
         "Connection refused",
         "Network is unreachable",
@@ -232,16 +253,26 @@ fn own(service: &Service, venv: &Path) -> Result<Prepared, EnvironmentError> {
 }
 
 /// Whether an environment was made to its end and its interpreter is still there and still asked for.
-fn is_usable(venv: &Path, service: &Service) -> bool {
+fn is_usable(venv: &Path, asked: Option<&PythonSpec>) -> bool {
     let Ok(text) = fs_err::read(venv.join(MARKER)) else { return false };
-    let Ok(Marker { version: (major, minor, patch), .. }) = serde_json::from_slice(&text) else { return false };
-    let fits = service.python.as_ref().is_none_or(|asked| asked.matches(PythonVersion { major, minor, patch }));
-    // The link leads to the interpreter that it was made with: one that was removed since is no use.
-    fits && venv.join("bin/python").exists()
+    let Ok(Marker { version: (major, minor, patch), file, .. }) = serde_json::from_slice(&text) else { return false };
+    let fits = asked.is_none_or(|asked| asked.matches(PythonVersion { major, minor, patch }));
+    fits && fs_err::canonicalize(venv.join("bin/python")).is_ok_and(|now| now == file)
 }
 
-/// Removes environments of former contents, but the newest: old workers may still run in it.
-fn remove_old(envs: &Path, service: &Service, current: &Path) {
+/// Says that an environment is whole.
+fn mark(venv: &Path, interpreter: Interpreter) -> Result<(), EnvironmentError> {
+    let python = venv.join("bin/python");
+    let file = fs_err::canonicalize(&python).map_err(EnvironmentError::at(&python))?;
+    let marker = Marker { interpreter: interpreter.program, version: interpreter.version, file };
+    let path = venv.join(MARKER);
+    // The type always serialises.
+    let text = serde_json::to_vec_pretty(&marker).unwrap_or_default();
+    fs_err::write(&path, text).map_err(EnvironmentError::at(&path))
+}
+
+/// Environments of former contents, but the newest: old workers may still run in it.
+fn former(envs: &Path, service: &Service, current: &Path) -> Vec<PathBuf> {
     let prefix = format!("{}-", service.name);
     let is_former = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(&prefix));
@@ -251,9 +282,25 @@ fn remove_old(envs: &Path, service: &Service, current: &Path) {
     let mut former: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_former).collect();
     former.sort_by_key(|path| fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok());
     former.pop();
-    for path in former {
-        if let Err(error) = fs_err::remove_dir_all(&path) {
-            tracing::warn!(%error, "an old environment cannot be removed");
-        }
-    }
+    former
 }
+
+/// Removes environments, of which some may not be there. They hold thousands of files: not on the supervisor's thread.
+async fn remove(environments: Vec<PathBuf>) -> io::Result<()> {
+    let ignore_absent = |end: io::Result<()>| match end {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let remove_all = move || {
+        for path in environments {
+            // Cut short, the removal must not leave what looks whole.
+            ignore_absent(fs_err::remove_file(path.join(MARKER)))?;
+            ignore_absent(fs_err::remove_dir_all(&path))?;
+        }
+        Ok(())
+    };
+    tokio::task::spawn_blocking(remove_all).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests;

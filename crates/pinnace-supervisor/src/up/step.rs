@@ -59,6 +59,11 @@ impl StepRunner {
         Self { binary, logs }
     }
 
+    /// Says something about a step that was not run, or not as one may expect.
+    pub(crate) fn say(&self, service: &ServiceName, label: &str, text: &str) {
+        self.logs.say(service, label, text);
+    }
+
     /// Runs a step to its end.
     pub(crate) async fn run(&self, step: Step<'_>) -> Result<(), StepError> {
         let command = shown(step.command);
@@ -126,19 +131,91 @@ async fn wait(mut child: Child, writing: impl Future<Output = ()>) -> std::io::R
     Ok(exit)
 }
 
-/// A command as it would be typed.
+/// A command as it would be typed; what may be a password in an address is left out.
 pub(crate) fn shown(command: &[OsString]) -> String {
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-._/=:,@+~<>[]".contains(c));
     let word = |word: &OsString| {
-        let text = OsStr::to_string_lossy(word);
-        if !text.is_empty() && plain(&text) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+        let text = without_credentials(&OsStr::to_string_lossy(word));
+        if !text.is_empty() && plain(&text) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
     };
     command.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// Puts `[secret]` where an address names a user, whose password may stand beside.
+fn without_credentials(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#', ' ']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let path = without_credentials(path);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://[secret]@{host}{path}"),
+        None => format!("{scheme}://{authority}{path}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use pinnace_types::ServiceName;
+    use tokio::time::Duration;
+
+    use super::{Step, StepError, StepRunner, shown};
+    use crate::up::Logs;
+
+    /// Stands in for the guard, which is a command of the binary.
+    fn guard() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guard.sh")
+    }
+
+    async fn run(folder: &Path, script: &str, limit: Duration) -> (Result<(), StepError>, Vec<String>) {
+        let logs = Logs::open(&folder.join("logs"));
+        let runner = StepRunner::new(guard(), logs.clone());
+        let service: ServiceName = "orders".parse().unwrap();
+        logs.say(&service, "orders/test", "before");
+        let command: Vec<OsString> = ["/bin/sh", "-c", script].map(Into::into).to_vec();
+        let variables = [("WORD".into(), "given".into())];
+        let step =
+            Step { service: &service, label: "orders/test", command: &command, folder, variables: &variables, limit };
+        let end = runner.run(step).await;
+        (end, logs.tail(None, 100).iter().map(|line| format!("{}: {}", line.instance, line.text)).collect())
+    }
+
+    #[tokio::test]
+    async fn what_a_step_writes_is_in_the_log_when_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (end, lines) = run(folder.path(), "pwd; echo $WORD >&2", Duration::from_mins(1)).await;
+        end.unwrap();
+        let place = fs_err::canonicalize(folder.path()).unwrap();
+        let mut own = lines[2..].to_vec();
+        own.sort();
+        assert_eq!(own, [format!("orders/test: {}", place.display()), "orders/test: given".to_owned()]);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_says_which_command_how_and_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "for i in $(seq 100); do echo line $i; done; exit 3";
+        let (end, _) = run(folder.path(), script, Duration::from_mins(1)).await;
+        let error = end.unwrap_err();
+        assert_eq!(error.to_string(), format!("`/bin/sh -c '{script}'` ended with exit code 3"));
+        assert_eq!(error.last_lines.last().map(String::as_str), Some("line 100"));
+        assert!(error.last_lines.len() < 50 && !error.last_lines.contains(&"before".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_does_not_end_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (end, _) = run(folder.path(), "sleep 5", Duration::from_millis(100)).await;
+        assert!(end.unwrap_err().how.contains("took longer"));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        let words = ["pip", "shop @ git+https://me:hunter2@host/x", "--index-url=https://hunter2@host"].map(Into::into);
+        assert_eq!(shown(&words), "pip 'shop @ git+https://[secret]@host/x' --index-url=https://[secret]@host");
+    }
 
     #[test]
     fn a_command_is_shown_as_it_would_be_typed() {

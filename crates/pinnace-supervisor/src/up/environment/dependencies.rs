@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pinnace_manifest::Service;
+use pinnace_manifest::{PythonSpec, Service};
+use pinnace_os::find_program;
 use sha2::{Digest as _, Sha256};
 
 use super::EnvironmentError;
@@ -19,6 +20,8 @@ const MOST_FILES: usize = 64;
 /// What is to be installed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Dependencies {
+    /// `uv.lock` with its project, where `uv` is there to read it.
+    Locked { uv: PathBuf, contents: BTreeMap<PathBuf, Vec<u8>> },
     /// `requirements.txt`, with the files that it includes.
     Requirements { file: PathBuf, contents: BTreeMap<PathBuf, Vec<u8>> },
     /// `project.dependencies` of `pyproject.toml`.
@@ -28,11 +31,23 @@ pub(super) enum Dependencies {
 }
 
 impl Dependencies {
-    /// What a service's folder says: `requirements.txt`, else `pyproject.toml`, else nothing.
+    /// What a service's folder says: `uv.lock` where there is `uv`, else `requirements.txt`, else `pyproject.toml`, else
+    /// nothing.
     pub(super) fn read(service: &Service) -> Result<Self, EnvironmentError> {
         let requirements = service.path.join("requirements.txt");
         let project = service.path.join("pyproject.toml");
-        if requirements.exists() {
+        let lock = service.path.join("uv.lock");
+        if lock.exists()
+            && project.exists()
+            && let Some(uv) = uv()
+        {
+            let read = |path: &PathBuf| {
+                let content = fs_err::read(path).map_err(EnvironmentError::unreadable(path))?;
+                Ok((path.clone(), content))
+            };
+            let contents = [lock, project].iter().map(read).collect::<Result<_, EnvironmentError>>()?;
+            Ok(Self::Locked { uv, contents })
+        } else if requirements.exists() {
             let mut contents = BTreeMap::new();
             read_requirements(&requirements, &mut contents)?;
             Ok(Self::Requirements { file: requirements, contents })
@@ -54,7 +69,7 @@ impl Dependencies {
         add(FORMAT.as_bytes());
         add(envs.as_os_str().as_encoded_bytes());
         match self {
-            Self::Requirements { contents, .. } => {
+            Self::Locked { contents, .. } | Self::Requirements { contents, .. } => {
                 for (path, content) in contents {
                     add(path.as_os_str().as_encoded_bytes());
                     add(content);
@@ -69,13 +84,32 @@ impl Dependencies {
     }
 }
 
+/// Where `uv` is, if it is on `PATH`.
+pub(super) fn uv() -> Option<PathBuf> {
+    find_program("uv".as_ref(), &std::env::var_os("PATH").unwrap_or_default())
+}
+
+/// Which versions of Python a service asks for: `python` in the manifest, else `requires-python` of its project where that
+/// is as simple.
+pub(super) fn asked_python(service: &Service) -> Option<PythonSpec> {
+    if service.python.is_some() {
+        return service.python.clone();
+    }
+    // A file that cannot be read says nothing here; where its dependencies count, that is told.
+    let text = fs_err::read_to_string(service.path.join("pyproject.toml")).ok()?;
+    let document: toml::Table = toml::from_str(&text).ok()?;
+    document.get("project")?.get("requires-python")?.as_str()?.parse().ok()
+}
+
 /// The files whose change asks for another environment; none where the service brings its own.
 pub(crate) fn dependency_files(service: &Service) -> Vec<PathBuf> {
     if service.venv.is_some() {
         return Vec::new();
     }
     match Dependencies::read(service) {
-        Ok(Dependencies::Requirements { contents, .. }) => contents.into_keys().collect(),
+        Ok(Dependencies::Locked { contents, .. } | Dependencies::Requirements { contents, .. }) => {
+            contents.into_keys().collect()
+        }
         Ok(Dependencies::Project { file, .. }) | Err(EnvironmentError::Unclear { file, .. }) => vec![file],
         Ok(Dependencies::None) | Err(_) => Vec::new(),
     }
@@ -93,7 +127,7 @@ fn read_requirements(file: &Path, contents: &mut BTreeMap<PathBuf, Vec<u8>>) -> 
             hint: "write one list that includes fewer".to_owned(),
         });
     }
-    let content = fs_err::read(file).map_err(EnvironmentError::at(file))?;
+    let content = fs_err::read(file).map_err(EnvironmentError::unreadable(file))?;
     let text = String::from_utf8_lossy(&content).into_owned();
     contents.insert(file.to_owned(), content);
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
@@ -119,7 +153,7 @@ fn included(line: &str) -> Option<&str> {
 fn read_project(file: &Path) -> Result<Vec<String>, EnvironmentError> {
     let unclear =
         |reason: String, hint: &str| EnvironmentError::Unclear { file: file.to_owned(), reason, hint: hint.to_owned() };
-    let text = fs_err::read_to_string(file).map_err(EnvironmentError::at(file))?;
+    let text = fs_err::read_to_string(file).map_err(EnvironmentError::unreadable(file))?;
     let document: toml::Table = toml::from_str(&text)
         .map_err(|error| unclear(error.message().to_owned(), "mend the file; saving it tries again"))?;
     let project = document.get("project").and_then(toml::Value::as_table);
@@ -132,6 +166,11 @@ fn read_project(file: &Path) -> Result<Vec<String>, EnvironmentError> {
             Ok(Vec::new())
         };
     };
+    let dynamic = project.get("dynamic").and_then(toml::Value::as_array);
+    if dynamic.is_some_and(|names| names.iter().any(|name| name.as_str() == Some("dependencies"))) {
+        let hint = "write them to a requirements.txt, or name the environment: `venv = \".venv\"`";
+        return Err(unclear("its dependencies are `dynamic`, which only its build tool can read".to_owned(), hint));
+    }
     let Some(dependencies) = project.get("dependencies") else { return Ok(Vec::new()) };
     let texts = dependencies
         .as_array()
@@ -144,8 +183,9 @@ mod tests {
     use std::path::Path;
 
     use pinnace_manifest::Manifest;
+    use pinnace_types::ExitCode;
 
-    use super::{Dependencies, dependency_files};
+    use super::{Dependencies, asked_python, dependency_files};
 
     /// A service whose folder holds these files.
     fn service(root: &Path, files: &[(&str, &str)]) -> pinnace_manifest::Service {
@@ -186,6 +226,36 @@ mod tests {
         let file = root.path().join("orders/pyproject.toml");
         fs_err::write(&file, project.replace("version = \"1\"", "version = \"2\"")).unwrap();
         assert_eq!(first, key());
+    }
+
+    #[test]
+    fn a_project_says_which_python_it_needs_unless_the_manifest_does() {
+        let root = tempfile::tempdir().unwrap();
+        let project = "[project]\nname = \"x\"\nrequires-python = \">=3.12\"\n";
+        let mut service = service(root.path(), &[("pyproject.toml", project)]);
+        assert_eq!(asked_python(&service).unwrap().as_str(), ">=3.12");
+        service.python = Some(">=3.11".parse().unwrap());
+        assert_eq!(asked_python(&service).unwrap().as_str(), ">=3.11");
+    }
+
+    #[test]
+    fn what_only_a_build_tool_knows_is_told_with_the_way_out() {
+        let root = tempfile::tempdir().unwrap();
+        let project = "[project]\nname = \"x\"\ndynamic = [\"version\", \"dependencies\"]\n";
+        let service = service(root.path(), &[("pyproject.toml", project)]);
+        let error = Dependencies::read(&service).unwrap_err();
+        assert!(error.to_string().contains("dynamic"), "{error}");
+        assert!(error.hint().contains("requirements.txt"), "{}", error.hint());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let service = service(root.path(), &[]);
+        fs_err::create_dir(root.path().join("orders/requirements.txt")).unwrap();
+        let error = Dependencies::read(&service).unwrap_err();
+        assert!(error.to_string().ends_with("requirements.txt`: Is a directory (os error 21)"), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::Environment);
     }
 
     #[test]

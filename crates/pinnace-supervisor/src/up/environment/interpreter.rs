@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use pinnace_manifest::{PythonVersion, Service};
-use pinnace_os::{Output, Spawn, find_program};
+use pinnace_manifest::{PythonSpec, PythonVersion};
+use pinnace_os::{Output, Signal, Spawn, find_program};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::up::variables::inherited;
 
 /// Versions that are hosted, newest first; `python3` itself is asked before them.
 const MINORS: [u32; 5] = [14, 13, 12, 11, 10];
+/// The oldest that is hosted.
+const OLDEST: (u32, u32) = (3, 10);
 /// What an interpreter is asked: where it really is, and its version.
 const QUESTION: &str = "import sys; print(sys.executable); print('.'.join(map(str, sys.version_info[:3])))";
 /// For an answer.
@@ -26,24 +28,23 @@ pub(super) struct Interpreter {
     pub(super) version: (u32, u32, u32),
 }
 
-/// Finds one for a service.
-pub(super) async fn find(service: &Service) -> Result<Interpreter, EnvironmentError> {
+/// Finds one of these versions.
+pub(super) async fn find(asked: Option<&PythonSpec>) -> Result<Interpreter, EnvironmentError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let newest = MINORS.iter().map(|minor| format!("python3.{minor}"));
     let mut found = Vec::new();
     for name in std::iter::once("python3".to_owned()).chain(newest) {
         let Some(program) = find_program(name.as_ref(), &path) else { continue };
-        let Some(interpreter) = ask(program, service).await else { continue };
+        let Some(interpreter) = ask(program).await else { continue };
         let (major, minor, patch) = interpreter.version;
-        let version = PythonVersion { major, minor, patch };
-        let allowed = service.python.as_ref().is_none_or(|asked| asked.matches(version));
-        if allowed && (major, minor) >= (3, 10) {
+        let allowed = asked.is_none_or(|asked| asked.matches(PythonVersion { major, minor, patch }));
+        if allowed && (major, minor) >= OLDEST {
             return Ok(interpreter);
         }
         found.push(format!("{major}.{minor}.{patch} at {}", interpreter.program.display()));
     }
     found.dedup();
-    let asked = service.python.as_ref().map_or(">=3.10", |asked| asked.as_str()).to_owned();
+    let asked = asked.map_or(">=3.10", |asked| asked.as_str()).to_owned();
     Err(EnvironmentError::NoInterpreter { asked, found })
 }
 
@@ -57,9 +58,10 @@ pub(super) fn parse(text: &str) -> Option<PythonVersion> {
     Some(PythonVersion { major, minor, patch: numbers.next().flatten().unwrap_or(0) })
 }
 
-async fn ask(program: PathBuf, service: &Service) -> Option<Interpreter> {
-    let spawn = Spawn::new(program).args(["-I", "-c", QUESTION]).envs(inherited()).folder(&service.path);
-    let mut child = spawn.output(Output::Pipe).spawn().ok()?;
+/// What an interpreter says of itself; nothing where it does not work, as the shims of version managers may.
+async fn ask(program: PathBuf) -> Option<Interpreter> {
+    let spawn = Spawn::new(program).args(["-I", "-c", QUESTION]).envs(inherited()).folder("/");
+    let mut child = spawn.output(Output::Pipe).death_signal(Signal::SIGKILL).spawn().ok()?;
     let (stdout, _stderr) = child.take_output()?;
     let answer = async {
         let mut text = String::new();
@@ -67,7 +69,10 @@ async fn ask(program: PathBuf, service: &Service) -> Option<Interpreter> {
         child.wait().await.ok().filter(|exit| exit.success())?;
         Some(text)
     };
-    let text = tokio::time::timeout(PATIENCE, answer).await.ok()??;
+    let answered = tokio::time::timeout(PATIENCE, answer).await;
+    // One that has not ended by now is none; where it has, this reaches nobody.
+    let _ = child.signal(Signal::SIGKILL);
+    let text = answered.ok()??;
     let (program, version) = text.split_once('\n')?;
     let PythonVersion { major, minor, patch } = parse(version.trim())?;
     Some(Interpreter { program: PathBuf::from(program), version: (major, minor, patch) })
