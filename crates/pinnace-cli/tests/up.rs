@@ -89,6 +89,7 @@ fn a_system_is_shown_looked_at_told_and_ended() {
     assert!(overview[1].starts_with("ticker   –          –    ready  "), "{overview:?}");
     assert!(overview[3].ends_with("no service has a route"), "{overview:?}");
     assert_eq!(up.until("ticker").pop().as_deref(), Some("ticker-1  | tick"));
+    up.until("ticker");
 
     let (code, system, _) = up.run(&["ps", "--json"]);
     let system: Value = serde_json::from_str(&system).unwrap();
@@ -122,6 +123,11 @@ fn a_system_is_shown_looked_at_told_and_ended() {
     let (code, _, why) = up.run(&["ps"]);
     assert_eq!(code, Some(10), "{why}");
     assert!(why.ends_with("hint: `pinnace up` starts it\n"), "{why}");
+    let (code, _, why) = up.run(&["logs"]);
+    assert_eq!(code, Some(10), "{why}");
+    assert!(why.ends_with("hint: what was written before is in .pinnace/logs\n"), "{why}");
+    let file = fs_err::read_to_string(up.folder.path().join(".pinnace/logs/ticker.log")).unwrap();
+    assert!(file.lines().any(|line| line.ends_with("Z ticker-1 o tick")), "{file}");
 }
 
 #[test]

@@ -51,7 +51,10 @@ struct Pieces(Vec<u8>);
 
 impl LogsArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
-        let running = Running::find(self.file.clone())?;
+        let running = Running::find(self.file.clone()).map_err(|complaint| match complaint.code() {
+            ExitCode::NotRunning => complaint.with_hint("what was written before is in .pinnace/logs"),
+            _ => complaint,
+        })?;
         runtime::block_on(self.show(&running))?
     }
 

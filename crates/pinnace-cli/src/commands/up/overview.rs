@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinnace_types::control::{LogLine, ServiceKind, ServiceState, ServiceView, SystemView};
+use pinnace_types::control::{LogLine, LogStream, ServiceKind, ServiceState, ServiceView, SystemView};
 
 use crate::duration_text::took;
 use crate::log_text::LogText;
 use crate::table::{Cell, Table, style_of};
+
+/// What is shown of a service's own lines.
+const MOST_LINES: usize = 15;
 
 /// The table and the links. `token` is the file with the hub's token.
 pub(super) fn render(system: &SystemView, token: &str) -> String {
@@ -46,8 +49,8 @@ pub(super) fn failures(
         let reason = service.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{style}{} has {}{style:#}{reason}", service.name, service.state.word());
-        for line in last(service) {
-            look.write(&mut text, &line);
+        for line in last_words(service, &last(service)) {
+            look.write(&mut text, line);
         }
         let _ = writeln!(
             text,
@@ -56,6 +59,19 @@ pub(super) fn failures(
         );
     }
     text
+}
+
+/// Of the last lines those that tell most: what the supervisor has gathered (a traceback, an installer's error), or else
+/// what the service itself wrote. The reason is said already.
+fn last_words<'a>(service: &ServiceView, lines: &'a [Arc<LogLine>]) -> Vec<&'a LogLine> {
+    let is_reason = |line: &LogLine| Some(&line.text) == service.reason.as_ref();
+    let is_gathered = |line: &LogLine| line.stream == LogStream::Supervisor && line.instance == service.name.as_str();
+    let start = lines.iter().rposition(|line| !is_gathered(line)).map_or(0, |last| last + 1);
+    let gathered: Vec<&LogLine> = lines[start..].iter().map(AsRef::as_ref).filter(|line| !is_reason(line)).collect();
+    if !gathered.is_empty() {
+        return gathered;
+    }
+    lines[lines.len().saturating_sub(MOST_LINES)..].iter().map(AsRef::as_ref).filter(|line| !is_reason(line)).collect()
 }
 
 /// The user's services.
@@ -155,5 +171,30 @@ hub      http://127.0.0.1:7070
              `pinnace logs storefront` has more; save a change of its files or `pinnace restart storefront` to try again\n\n"
         );
         assert_eq!(failures(&samples::system(), &look, |_| Vec::new()), "");
+    }
+
+    #[test]
+    fn what_the_supervisor_has_gathered_is_not_said_twice() {
+        let system = samples::system_with("storefront", ServiceState::Failed, Some("no environment"));
+        let text = failures(&system, &LogText::new(&system, None), |_| {
+            let line = |instance, stream, text| Arc::new(samples::line("storefront", instance, stream, text));
+            vec![
+                line("storefront/env", LogStream::Supervisor, "$ pip install"),
+                line("storefront/env", LogStream::Stderr, "ERROR: no flask"),
+                line("storefront", LogStream::Supervisor, "no environment"),
+                line("storefront", LogStream::Supervisor, "  ERROR: no flask"),
+                line("storefront", LogStream::Supervisor, "hint: mend it"),
+            ]
+        });
+        let shown = plain(&text);
+        let shown: Vec<&str> = shown.lines().take(3).collect();
+        assert_eq!(
+            shown,
+            [
+                "storefront has failed: no environment",
+                "storefront   | pinnace:   ERROR: no flask",
+                "storefront   | pinnace: hint: mend it"
+            ]
+        );
     }
 }

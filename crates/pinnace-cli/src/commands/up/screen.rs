@@ -18,8 +18,8 @@ use progress::Progress;
 
 /// How long it is silent while something is waited for.
 const SILENCE: Duration = Duration::from_secs(5);
-/// The last lines of a service that does not run.
-const LAST_LINES: usize = 15;
+/// The last lines of a service that does not run, of which the overview chooses.
+const LAST_LINES: usize = 40;
 /// Bytes of lines that are written at once.
 const PIECE: usize = 32 << 10;
 
