@@ -8,6 +8,7 @@
 
 mod backoff;
 pub mod guard;
+mod json_lines;
 pub mod serve;
 mod signals;
 pub mod up;

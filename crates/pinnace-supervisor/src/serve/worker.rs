@@ -11,7 +11,6 @@ use std::time::Duration;
 use pinnace_os::{Child, Exit, Signal, Spawn, family};
 use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc};
@@ -19,9 +18,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Interpreter, ServeConfig, Socket};
+use crate::json_lines::JsonLines;
 
-/// Longest line that a worker may say; a traceback fits many times.
-const MAX_LINE: u64 = 1 << 20;
 /// After its end, what a worker has said last is read for this long: a process that it forked may hold its socket open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How much longer a worker may take to end than its requests may take to finish.
@@ -191,21 +189,10 @@ fn worker_config(
 }
 
 async fn listen_task(id: u64, reading: OwnedReadHalf, events: mpsc::Sender<Event>) {
-    let mut reading = BufReader::new(reading);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut reading).take(MAX_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        match serde_json::from_slice(&line) {
-            Ok(event) => {
-                if events.send(Event::Said(id, event)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "a worker said something that is not understood"),
+    let mut lines = JsonLines::new(reading);
+    while let Some(said) = lines.next().await {
+        if events.send(Event::Said(id, said)).await.is_err() {
+            return;
         }
     }
 }

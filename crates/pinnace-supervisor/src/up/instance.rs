@@ -14,7 +14,6 @@ use pinnace_types::control::{InstanceView, LogStream, ServiceState};
 use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::Failure;
 use pinnace_types::{ServiceName, environment};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,9 +21,8 @@ use tokio::time::Instant;
 
 use super::logs::Logs;
 use super::probe;
+use crate::json_lines::JsonLines;
 
-/// Longest status line; a traceback fits many times.
-const MAX_LINE: u64 = 1 << 20;
 /// After the leader's end, what its family wrote last is read for this long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -258,21 +256,10 @@ fn blocking(stream: UnixStream) -> io::Result<OwnedFd> {
 }
 
 async fn listen_task(key: u64, reading: UnixStream, events: mpsc::Sender<Heard>) {
-    let mut reading = BufReader::new(reading);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut reading).take(MAX_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        match serde_json::from_slice(&line) {
-            Ok(event) => {
-                if events.send((key, InstanceEvent::Said(event))).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "a process said something that is not understood"),
+    let mut lines = JsonLines::new(reading);
+    while let Some(status) = lines.next().await {
+        if events.send((key, InstanceEvent::Said(status))).await.is_err() {
+            return;
         }
     }
 }
