@@ -1,0 +1,152 @@
+"""Somebody shops while services restart, reload, die and come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from browser import Browser
+from shop import Shop, is_running, until
+
+ROUNDS_WHILE_IT_HAPPENS = 3
+MOST_ROUNDS = 500
+
+
+class Shopper(threading.Thread):
+    """Goes on ordering until told to stop. A request that fails ends it, and is the test's failure."""
+
+    def __init__(self, gateway: str, number: int) -> None:
+        super().__init__(daemon=True)
+        self.gateway = gateway
+        self.email = f"shopper-{number}@example.org"
+        self.product = number
+        self.rounds = 0
+        self.enough = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with Browser(self.gateway) as browser:
+                while not self.enough.is_set() and self.rounds < MOST_ROUNDS:
+                    browser.get("/products?sort=price")
+                    page = browser.order(self.product, self.email)
+                    assert "Thank you" in page.text, page.text
+                    browser.send(f"{page.url.path}/cancel", browser.token_on(page))
+                    self.rounds += 1
+        except BaseException as error:
+            self.error = error
+
+
+def shop_while(shop: Shop, first: int, happens: Callable[[], object]) -> list[Shopper]:
+    """Two people shop before, while and after it happens; none of their requests fails."""
+    shoppers = [Shopper(shop.gateway, number) for number in in_stock(shop, 2, first)]
+    for shopper in shoppers:
+        shopper.start()
+    try:
+        go_on(shoppers)
+        happens()
+        go_on(shoppers)
+    finally:
+        for shopper in shoppers:
+            shopper.enough.set()
+        for shopper in shoppers:
+            shopper.join(60)
+    for shopper in shoppers:
+        if shopper.error is not None:
+            raise AssertionError(f"a request failed:\n{shop.told()}") from shopper.error
+    return shoppers
+
+
+def go_on(shoppers: list[Shopper]) -> None:
+    """Some more rounds of each."""
+    begun = [shopper.rounds for shopper in shoppers]
+
+    def has_gone_on() -> bool:
+        failed = any(shopper.error for shopper in shoppers)
+        pairs = zip(shoppers, begun, strict=True)
+        return failed or all(shopper.rounds >= before + ROUNDS_WHILE_IT_HAPPENS for shopper, before in pairs)
+
+    until(has_gone_on, "more rounds of each shopper")
+
+
+def says(browser: Browser, words: str) -> bool:
+    return words in browser.get("/").text
+
+
+def pids(shop: Shop, service: str) -> set[int]:
+    """Its instances, also those that are finishing their last requests."""
+    return {instance["pid"] for instance in shop.services()[service]["instances"]}
+
+
+def in_stock(shop: Shop, count: int, first: int) -> list[int]:
+    rows = shop.query("catalog", "SELECT id FROM products WHERE stock > 10 ORDER BY id LIMIT ? OFFSET ?", count, first)
+    return [int(row[0]) for row in rows]
+
+
+@pytest.mark.parametrize(("first", "service"), [(0, "catalog"), (2, "orders"), (4, "storefront")])
+def test_a_restart_of_a_service_costs_no_request(shop: Shop, first: int, service: str) -> None:
+    before = pids(shop, service)
+    shoppers = shop_while(shop, first, lambda: shop.command("restart", service))
+    until(lambda: before.isdisjoint(pids(shop, service)), f"the end of the old {service}")
+    for shopper in shoppers:
+        rows = shop.order_rows(shopper.email)
+        assert len(rows) >= shopper.rounds
+        assert {row[1] for row in rows} <= {"cancelled", "placed"}
+
+
+def test_a_second_instance_comes_and_goes_without_a_failed_request(shop: Shop) -> None:
+    def scale() -> None:
+        shop.command("scale", "storefront=2")
+        assert len(pids(shop, "storefront")) == 2
+        shop.command("scale", "storefront=1")
+
+    shop_while(shop, 6, scale)
+    until(lambda: len(pids(shop, "storefront")) == 1, "the end of the second instance")
+
+
+def test_a_changed_file_is_what_the_next_shopper_sees(shop: Shop) -> None:
+    page = shop.folder / "services/storefront/storefront/templates/home.html"
+    text = page.read_text()
+
+    def change() -> None:
+        with Browser(shop.gateway) as browser:
+            for words in ("Room by room", "By the room"):
+                page.write_text(text.replace("By the room", words))
+                until(partial(says, browser, words), f"a page that says {words}")
+
+    shop_while(shop, 8, change)
+
+
+def test_a_killed_service_comes_back_and_the_basket_is_kept(shop: Shop, browser: Browser) -> None:
+    browser.put_in_basket(in_stock(shop, 1, 10)[0], 2)
+    (killed,) = pids(shop, "catalog")
+    os.kill(killed, signal.SIGKILL)
+    answers = set()
+
+    def is_back() -> bool:
+        answer = browser.client.get("/basket")
+        answers.add(answer.status_code)
+        return answer.status_code == 200 and killed not in pids(shop, "catalog")
+
+    until(is_back, "the catalogue's next process")
+    # Kind words or the page, nothing else.
+    assert answers <= {200, 503}
+    assert 'value="2"' in browser.get("/basket").text
+    assert "Thank you" in browser.send("/checkout", browser.checkout_form("killed@example.org")).text
+
+
+def test_a_shop_that_is_closed_and_opened_again_has_forgotten_nothing(shop: Shop, browser: Browser) -> None:
+    page = browser.order(in_stock(shop, 1, 11)[0], "tomorrow@example.org")
+    processes = {pid for service in shop.services() for pid in pids(shop, service)}
+    assert shop.stop() == 0
+    until(lambda: not any(map(is_running, processes)), "the end of all processes")
+    gateway = shop.gateway
+    shop.start()
+    # Ports are remembered, too: a browser's bookmark still leads here.
+    assert shop.gateway == gateway
+    assert "Thank you" in browser.get(page.url.path).text
+    assert len(shop.order_rows("tomorrow@example.org")) == 1
