@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use pinnace_types::ExitCode;
-use pinnace_types::control::{InstanceView, ServiceView, SystemView};
+use pinnace_types::control::{InstanceView, ServiceState, ServiceView, SystemView};
 
 use super::running::Running;
 use super::runtime;
@@ -62,11 +62,13 @@ fn row(service: &ServiceView, now: Timestamp) -> [Cell; 8] {
         [instance] => Some(instance.pid.to_string()),
         _ => None,
     };
+    // One that only finishes what it has is shown below and not counted.
+    let goes_on = |instance: &&InstanceView| instance.state != ServiceState::Stopping;
     let since = service.instances.iter().map(|instance| instance.started_at).min();
     [
         Cell::new(service.name.as_str()),
         Cell::state(service.state),
-        Cell::new(service.instances.len().to_string()),
+        Cell::new(service.instances.iter().filter(goes_on).count().to_string()),
         Cell::new(service.workers.to_string()),
         Cell::or_dash(pid),
         Cell::or_dash(service.url.as_deref()),

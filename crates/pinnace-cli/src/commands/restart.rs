@@ -19,6 +19,9 @@ pub(crate) struct RestartArgs {
     /// The system's file [default: `pinnace.toml` here or in a folder above]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Print the service as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl RestartArgs {
@@ -26,6 +29,6 @@ impl RestartArgs {
         let running = Running::find(self.file)?;
         let path = format!("/v1/services/{}/restart", self.service);
         let view: ServiceView = runtime::block_on(running.post(&path, &()))??;
-        tell(&view)
+        tell(&view, self.json)
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use pinnace_types::control::{ScaleRequest, ServiceView};
+use pinnace_types::control::{InstanceView, ScaleRequest, ServiceState, ServiceView};
 use pinnace_types::{ExitCode, ServiceName};
 
 use super::running::Running;
@@ -21,6 +21,9 @@ pub(crate) struct ScaleArgs {
     /// The system's file [default: `pinnace.toml` here or in a folder above]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Print the service as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// What stands in `SERVICE=N`.
@@ -49,22 +52,24 @@ impl ScaleArgs {
         let Wanted { service, instances } = self.wanted;
         let request = ScaleRequest { instances };
         let view: ServiceView = runtime::block_on(running.post(&format!("/v1/services/{service}/scale"), &request))??;
-        tell(&view)
+        tell(&view, self.json)
     }
 }
 
 /// Says what has come of a command.
-pub(super) fn tell(view: &ServiceView) -> Result<ExitCode, Complaint> {
-    match anstream::stdout().write_all(sentence(view).as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(ExitCode::Failure, error.to_string()))
-        }
+pub(super) fn tell(view: &ServiceView, json: bool) -> Result<ExitCode, Complaint> {
+    let failed = |error: &dyn std::error::Error| Complaint::new(ExitCode::Failure, error.to_string());
+    let text = if json { serde_json::to_string(view).map_err(|error| failed(&error))? + "\n" } else { sentence(view) };
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(&error)),
         _ => Ok(ExitCode::Ok),
     }
 }
 
+/// Instances that only finish what they have are not counted.
 fn sentence(view: &ServiceView) -> String {
-    let instances = match view.instances.len() {
+    let goes_on = |instance: &&InstanceView| instance.state != ServiceState::Stopping;
+    let instances = match view.instances.iter().filter(goes_on).count() {
         1 => "1 instance".to_owned(),
         number => format!("{number} instances"),
     };

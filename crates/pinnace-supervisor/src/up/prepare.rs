@@ -1,13 +1,12 @@
 //! What a service needs before its processes can start: an environment, its variables, a database that is up to date.
 //!
-//! Services are prepared side by side, but only so many at once: installers and migrations are heavy.
+//! Services are prepared side by side.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pinnace_manifest::{Manifest, Run, Service};
 use pinnace_types::{ExitCode, ServiceName};
-use tokio::sync::Semaphore;
 
 use super::environment::{Environments, dependency_files};
 use super::folder::StateFolder;
@@ -15,9 +14,6 @@ use super::launch::Launch;
 use super::migration::{MigrationError, migrate};
 use super::step::StepRunner;
 use super::variables::{Given, variables};
-
-/// Installers and migrations that may run at once.
-const AT_ONCE: usize = 2;
 
 /// What all preparations share.
 #[derive(Debug)]
@@ -29,7 +25,6 @@ pub(super) struct Preparation {
     ports: BTreeMap<ServiceName, u16>,
     urls: BTreeMap<ServiceName, String>,
     migrates: bool,
-    permits: Semaphore,
 }
 
 /// Why a service could not be prepared.
@@ -69,15 +64,12 @@ impl Preparation {
             ports: means.ports,
             urls: means.urls,
             migrates: means.migrates,
-            permits: Semaphore::new(AT_ONCE),
         }
     }
 }
 
 /// Prepares one service. Dropping the future ends what it runs.
 pub(super) async fn prepare(preparation: &Preparation, service: &Service) -> Result<Launch, Unprepared> {
-    // The semaphore is never closed.
-    let _permit = preparation.permits.acquire().await;
     let is_hosted = matches!(service.run, Run::Hosted { .. });
     let python = if is_hosted || service.venv.is_some() || !dependency_files(service).is_empty() {
         let prepared = preparation.environments.prepare(service).await;

@@ -5,24 +5,29 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pinnace_os::{Child, Exit, Lifetime, Output, Spawn, family};
 use pinnace_types::control::LogStream;
 use pinnace_types::{ServiceName, environment};
+use tokio::sync::Semaphore;
 use tokio::time::Duration;
 
 use super::Logs;
 
+/// Steps that run at once: installers and migrations are heavy.
+const AT_ONCE: usize = 2;
 /// Lines of its log that an error shows.
 const LAST_LINES: usize = 12;
 /// After its end, what it wrote last is read for this long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Runs steps.
+/// Runs steps, only so many at once. Clones count together.
 #[derive(Clone, Debug)]
 pub(crate) struct StepRunner {
     binary: PathBuf,
     logs: Logs,
+    permits: Arc<Semaphore>,
 }
 
 /// What is run.
@@ -55,8 +60,8 @@ pub(crate) struct StepError {
 }
 
 impl StepRunner {
-    pub(crate) const fn new(binary: PathBuf, logs: Logs) -> Self {
-        Self { binary, logs }
+    pub(crate) fn new(binary: PathBuf, logs: Logs) -> Self {
+        Self { binary, logs, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Says something about a step that was not run, or not as one may expect.
@@ -66,6 +71,8 @@ impl StepRunner {
 
     /// Runs a step to its end.
     pub(crate) async fn run(&self, step: Step<'_>) -> Result<(), StepError> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await;
         let command = shown(step.command);
         let failed = |how: String, last_lines| StepError { command: command.clone(), how, last_lines };
         self.logs.say(step.service, step.label, format!("$ {command}"));
