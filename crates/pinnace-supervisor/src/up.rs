@@ -8,6 +8,7 @@
 
 mod config;
 mod control;
+mod crash;
 pub(crate) mod environment;
 mod error;
 pub(crate) mod folder;
