@@ -66,9 +66,9 @@ class Shop:
         self.gateway = str(system["gateway_url"])
         assert set(self.states().values()) == {"ready"}, self.told()
 
-    def end(self, number: signal.Signals) -> int:
+    def stop(self) -> int:
         assert self.process is not None
-        self.process.send_signal(number)
+        self.process.send_signal(signal.SIGINT)
         return self.process.wait(LONGEST_WAIT)
 
     def kill(self) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 # A failure is known to the caller this long after its cause, at most; clocks of processes on one machine agree.
 NEAR = 0.25
+# After whatever ends `up`, no process of it is left for longer than this many seconds.
+GONE_WITHIN = 1.0
 # What the supervisor says of a worker that died, in a line of the service's log.
-DIED = re.compile(r" s worker (\d+) ended \(signal 9\), .*?lost: ([^;]+);")
+DIED = re.compile(r" s worker (\d+) ended \(signal 9\b[^,]*, .*?lost: ([^;]+);")
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,24 @@ from typing import Any
 import checks
 from system import SoakError, System
 
-WITHIN = 1.0
 # Each so many rounds one environment has to be made again.
 FRESH_EVERY = 10
+
+
+@dataclass(frozen=True)
+class KillOptions:
+    first: int
+    rounds: int
+    # By which times are multiplied, where the machine does other things as well.
+    patience: float = 1.0
+    sabotage: str = ""
 
 
 @dataclass
 class Rounds:
     """What rounds have shown so far."""
 
+    within: float
     finished: int = 0
     moments: list[float] = field(default_factory=list)
     gone_after: list[float] = field(default_factory=list)
@@ -45,15 +54,13 @@ class Rounds:
         }
 
 
-def run(
-    system: System, seed: int, first: int, rounds: int, interrupted: Callable[[], bool], sabotage: str = ""
-) -> Rounds:
-    seen = Rounds()
+def run(system: System, options: KillOptions, seed: int, interrupted: Callable[[], bool]) -> Rounds:
+    seen = Rounds(checks.GONE_WITHIN * options.patience)
     system.forget()
     system.start()
     usual = system.wait_until_ready()
     kill(system, seen, "the first life")
-    for number in range(first, first + rounds):
+    for number in range(options.first, options.rounds):
         if interrupted():
             break
         draw = random.Random(f"{seed} kill {number}")
@@ -64,7 +71,7 @@ def run(
         system.start()
         time.sleep(max(0.0, system.started + moment - time.monotonic()))
         seen.moments.append(moment)
-        litter = leave_something(system) if sabotage == "left" else None
+        litter = leave_something(system) if options.sabotage == "left" else None
         kill(system, seen, f"round {number}, {moment:.2f} s after the start")
         if litter is not None:
             litter.kill()
@@ -88,9 +95,10 @@ def run(
 
 def kill(system: System, seen: Rounds, moment: str) -> None:
     seen.there.append(len(system.kill()))
-    waited, left = system.left_after(WITHIN)
+    waited, left = system.left_after(seen.within)
     seen.gone_after.append(waited)
-    seen.complaints += checks.nothing_left(moment, waited, [f"{one.pid} {one.command[:80]}" for one in left], WITHIN)
+    names = [f"{one.pid} {one.command[:80]}" for one in left]
+    seen.complaints += checks.nothing_left(moment, waited, names, seen.within)
     if left:
         system.sweep()
 

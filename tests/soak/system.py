@@ -91,7 +91,10 @@ class System:
 
     def wait_until_ready(self, within: float = LONGEST_START) -> float:
         """Until every service answers, also through the gateway; gives back the seconds since the start."""
-        until(self.is_ready, f"all services are ready; {self.why_not()}", within)
+        try:
+            until(self.is_ready, "all services are ready", within)
+        except SoakError as error:
+            raise SoakError(f"{error}; {self.why_not()}") from None
         return time.monotonic() - self.started
 
     def is_ready(self) -> bool:

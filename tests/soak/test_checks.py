@@ -20,9 +20,9 @@ from processes import belonging
 KILLED = Kill("orders", 4711, checks.seconds("2026-11-24T08:00:01.5Z"))
 LOG = "\n".join(
     [
-        "2026-11-24T08:00:01.510Z orders s worker 4711 ended (signal 9), 2 begun and lost: soak1-7.3 soak1-9.1; "
-        "started again in 100 ms",
-        "2026-11-24T08:00:02.510Z orders s worker 9999 ended (signal 9), 1 begun and lost: soak1-8.1; "
+        "2026-11-24T08:00:01.510Z orders s worker 4711 ended (signal 9 (SIGKILL)), 2 begun and lost: "
+        "soak1-7.3 soak1-9.1; started again in 100 ms",
+        "2026-11-24T08:00:02.510Z orders s worker 9999 ended (signal 9 (SIGKILL)), 1 begun and lost: soak1-8.1; "
         "started again in 100 ms",
         "2026-11-24T08:00:03.510Z orders s worker 5000 ended (signal 9), no request was begun; started again in 100 ms",
         "2026-11-24T08:00:04.510Z orders-1 e POST /orders 201 request_id=soak1-10.1",

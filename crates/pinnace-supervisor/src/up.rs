@@ -8,10 +8,9 @@
 
 mod config;
 mod control;
-mod crash;
-pub(crate) mod environment;
+mod environment;
 mod error;
-pub(crate) mod folder;
+mod folder;
 mod gateway_table;
 mod handle;
 mod instance;
@@ -27,8 +26,8 @@ mod replace;
 mod step;
 mod stop;
 mod system;
-pub(crate) mod variables;
-pub(crate) mod watch;
+mod variables;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

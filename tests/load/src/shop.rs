@@ -28,7 +28,9 @@ use crate::draw::Draw;
 use crate::tally::{Failure, Outcome};
 
 /// Words that shoppers search for.
-const SEARCHES: [&str; 5] = ["mug", "linen", "oak", "lamp", "green"];
+const SEARCHES: [&str; 5] = ["mug", "linen", "oak", "lamp", "wool"];
+/// Of a product that is bought; others may be sold out before the load is over.
+const ENOUGH: u64 = 10;
 /// Shoppers who wait to come again.
 const MOST_SESSIONS: usize = 256;
 
@@ -64,12 +66,13 @@ impl Shop {
         loop {
             let page = read(&caller, &path, "products").await?;
             let items = page["items"].as_array().into_iter().flatten();
-            products.extend(items.filter(|one| one["stock"].as_u64() > Some(0)).filter_map(|one| one["id"].as_u64()));
+            products
+                .extend(items.filter(|one| one["stock"].as_u64() >= Some(ENOUGH)).filter_map(|one| one["id"].as_u64()));
             let Some(next) = page["next"].as_str() else { break };
             path = format!("/api/products?limit=100&cursor={next}");
         }
         if products.is_empty() {
-            return Err("the shop has nothing in stock".to_owned());
+            return Err("the shop has not enough of anything in stock".to_owned());
         }
         let (sessions, unsettled) = (Mutex::default(), Mutex::default());
         Ok(Arc::new(Self { caller, mix, seed, categories, products, sessions, unsettled }))
