@@ -11,12 +11,13 @@ BENCH_ENV  := $(TARGET)/bench-env
 
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help build build-dev demo test soak soak-short bench lint generate clean needs load
+.PHONY: help build build-dev demo test docs-test soak soak-short bench lint generate clean needs load
 
 help:
 	@echo 'make build       the binary and its Python runtime, in release mode'
 	@echo 'make demo        the shop in examples/shop, running: prints the links; Ctrl-C ends it'
 	@echo 'make test        everything that must always hold'
+	@echo 'make docs-test   the commands of the handbook; DOCS=docs/system.md for one chapter'
 	@echo 'make soak        the shop under load and faults, kills at any moment; SOAK="load --seconds 600" for one of them'
 	@echo 'make bench       figures beside those of peers; BENCH="--only wsgi-flask" for one of them'
 	@echo 'make lint        formatters, linters, type checkers, licences, the rules of the house'
@@ -36,6 +37,12 @@ test: build-dev $(TEST_ENV)/ready
 	PINNACE_BIN=$(TARGET)/debug/pinnace PINNACE_LOAD=$(TARGET)/debug/pinnace-load \
 		scripts/pytest.sh $(TEST_ENV)/bin/python
 	scripts/test-shop.sh $(PYTHON) $(TARGET)/shop-env
+	$(DOCS_TEST)
+
+DOCS_TEST = PINNACE_BIN=$(TARGET)/debug/pinnace scripts/test-docs.sh $(PYTHON) $(TARGET)/docs $(DOCS)
+
+docs-test: build-dev
+	$(DOCS_TEST)
 
 build-dev: needs
 	cargo build --package pinnace-cli --package pinnace-load

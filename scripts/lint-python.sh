@@ -10,3 +10,4 @@ MYPYPATH=tests/serve "$bin/mypy" tests/serve
 MYPYPATH=tests/soak "$bin/mypy" tests/soak
 MYPYPATH=benches "$bin/mypy" benches
 MYPYPATH=tests/e2e "$bin/mypy" tests/e2e
+MYPYPATH=docs "$bin/mypy" docs tests/docs

@@ -72,12 +72,18 @@ def test_an_import_error_shows_the_users_traceback_alone(tmp_path: Path) -> None
     write(tmp_path, "main.py", "def deep():\n    import not_installed_here\ndeep()\napp = None\n")
     failed = failure("main:app", tmp_path)
     assert failed["kind"] == "import"
-    assert "not_installed_here" in failed["hint"]
-    assert "requirements.txt" in failed["hint"]
+    assert f"`not_installed_here` is not installed in {sys.prefix}" in failed["hint"]
+    assert "--python" in failed["hint"]
     text = "\n".join(failed["detail"])
     assert "main.py" in text
     assert "importlib" not in text
     assert "_application.py" not in text
+
+
+def test_the_environment_in_the_folder_is_hinted_at(tmp_path: Path) -> None:
+    write(tmp_path, ".venv/bin/python", "")
+    write(tmp_path, "main.py", "import not_installed_here\n")
+    assert "--python .venv/bin/python" in failure("main:app", tmp_path)["hint"]
 
 
 def test_a_missing_setting_of_django_is_hinted_at(apps: Path, tmp_path: Path) -> None:

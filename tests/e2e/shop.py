@@ -66,9 +66,9 @@ class Shop:
         self.gateway = str(system["gateway_url"])
         assert set(self.states().values()) == {"ready"}, self.told()
 
-    def stop(self) -> int:
+    def end(self, number: signal.Signals) -> int:
         assert self.process is not None
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(number)
         return self.process.wait(LONGEST_WAIT)
 
     def kill(self) -> None:

@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), String> {
     let sources = sources(&root)?;
     let mut complaints: Vec<String> = sources.iter().flat_map(complaints_about).collect();
     complaints.extend(crates_without_a_row(&root)?);
-    complaints.extend(crate::generate::stale(&root));
+    complaints.extend(crate::generate::stale(&root)?);
     if complaints.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use pinnace_manifest::keys::{self, Section, Shape};
 use pinnace_types::environment::{self, SetBy};
@@ -15,7 +16,7 @@ type File = (&'static str, String);
 /// Writes every generated file.
 pub(crate) fn run() -> Result<(), String> {
     let root = workspace_root();
-    for (path, text) in files() {
+    for (path, text) in files()? {
         let path = root.join(path);
         if let Some(folder) = path.parent() {
             fs_err::create_dir_all(folder).map_err(|error| error.to_string())?;
@@ -25,21 +26,34 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// The files that do not hold what they should.
-pub(crate) fn stale(root: &Path) -> Vec<String> {
+/// Complaints about the files that do not hold what they should.
+pub(crate) fn stale(root: &Path) -> Result<Vec<String>, String> {
     let is_stale = |(path, text): &File| fs_err::read_to_string(root.join(path)).ok().as_ref() != Some(text);
     let complain = |(path, _): File| format!("{path}: not fresh; run `cargo xtask generate`");
-    files().into_iter().filter(is_stale).map(complain).collect()
+    Ok(files()?.into_iter().filter(is_stale).map(complain).collect())
 }
 
-fn files() -> Vec<File> {
+fn files() -> Result<Vec<File>, String> {
     let schema = serde_json::to_string_pretty(&pinnace_manifest::json_schema()).unwrap_or_default() + "\n";
-    vec![
+    Ok(vec![
         ("docs/pinnace.schema.json", schema),
+        ("docs/reference/cli.md", command_line()?),
         ("docs/reference/manifest.md", manifest()),
         ("docs/reference/exit-codes.md", exit_codes()),
         ("docs/reference/environment.md", variables()),
-    ]
+    ])
+}
+
+/// A program of its own prints this page, so that building `xtask` does not build all that the command stands on.
+fn command_line() -> Result<String, String> {
+    let words = ["run", "--quiet", "--package", "pinnace-cli", "--example", "reference"];
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let run = Command::new(cargo).args(words).current_dir(workspace_root()).output();
+    let output = run.map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the reference of the command line: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
 }
 
 fn manifest() -> String {
@@ -103,7 +117,7 @@ fn variables() -> String {
     for variable in environment::table() {
         let set_by = match variable.set_by {
             SetBy::User => "you",
-            SetBy::Up => "a system's start (planned), for services",
+            SetBy::Up => "`pinnace up`, for services",
             SetBy::Pinnace => "Pinnace, for its own processes",
         };
         let _ = writeln!(page, "| `{}` | {set_by} | {} | {} |", variable.name, variable.meaning, variable.since);

@@ -1,6 +1,7 @@
 //! The command tree: one variant and one module for each command.
 
 mod check;
+mod doctor;
 mod gateway;
 mod guard;
 mod hub;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     /// Check `pinnace.toml` and the rules of its design
     Check(check::CheckArgs),
+    /// Check this machine and the system, and say the way out of what is amiss
+    Doctor(doctor::DoctorArgs),
     /// Show the version and what this build can host
     Version(version::VersionArgs),
     /// Run the gateway (started by `up`)
@@ -59,6 +62,7 @@ impl Command {
             Self::Scale(args) => args.run(),
             Self::Serve(args) => args.run(),
             Self::Check(args) => args.run(),
+            Self::Doctor(args) => args.run(),
             Self::Version(args) => args.run(),
             Self::Gateway(args) => args.run(),
             Self::Hub(args) => args.run(),

@@ -21,6 +21,7 @@ use pinnace_telemetry::ServiceMetrics;
 
 pub use config::ServeConfig;
 pub use error::ServeError;
+pub(crate) use interpreter::Candidate;
 pub use interpreter::{Interpreter, InterpreterError};
 
 use crate::signals::{Asked, Signals};

@@ -8,9 +8,10 @@
 
 mod config;
 mod control;
-mod environment;
+mod crash;
+pub(crate) mod environment;
 mod error;
-mod folder;
+pub(crate) mod folder;
 mod gateway_table;
 mod handle;
 mod instance;
@@ -26,8 +27,8 @@ mod replace;
 mod step;
 mod stop;
 mod system;
-mod variables;
-mod watch;
+pub(crate) mod variables;
+pub(crate) mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

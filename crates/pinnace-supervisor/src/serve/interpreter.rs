@@ -29,6 +29,17 @@ pub struct Interpreter {
     pub runtime: PathBuf,
 }
 
+/// An interpreter that answers; whether it can host is a question of its own.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// Where it really is.
+    pub(crate) program: PathBuf,
+    /// Its version.
+    pub(crate) version: (u32, u32, u32),
+    /// Its runtime, or why it cannot host.
+    pub(crate) runtime: Result<PathBuf, InterpreterError>,
+}
+
 /// Why no interpreter can host.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,19 +84,8 @@ struct Answer {
 impl Interpreter {
     /// Finds the interpreter and its runtime.
     pub fn find(asked_for: Option<&Path>) -> Result<Self, InterpreterError> {
-        let program = choose(asked_for)?;
-        let answer = ask(&program)?;
-        let (major, minor, _) = answer.version;
-        if (major, minor) < OLDEST {
-            let version = format!("{major}.{minor}");
-            return Err(InterpreterError::TooOld { program: program.display().to_string(), version });
-        }
-        if answer.implementation != "cpython" {
-            let reason = format!("it is {}; CPython is hosted", answer.implementation);
-            return Err(InterpreterError::Unusable { program: program.display().to_string(), reason });
-        }
-        let runtime = runtime_for(&answer.suffix)?;
-        Ok(Self { program: PathBuf::from(answer.executable), version: answer.version, runtime })
+        let candidate = Candidate::ask(&choose(asked_for)?)?;
+        Ok(Self { program: candidate.program, version: candidate.version, runtime: candidate.runtime? })
     }
 
     /// The statement that a worker starts with: the runtime goes behind the user's own packages.
@@ -98,15 +98,30 @@ impl Interpreter {
     }
 }
 
+impl Candidate {
+    /// Asks a program what it is.
+    pub(crate) fn ask(program: &Path) -> Result<Self, InterpreterError> {
+        let answer = ask(program)?;
+        let runtime = runtime_of(program, &answer);
+        Ok(Self { program: PathBuf::from(answer.executable), version: answer.version, runtime })
+    }
+
+    /// Whether it has what it takes to make environments with `pip` in them.
+    pub(crate) fn makes_environments(&self) -> bool {
+        let asked = Command::new(&self.program).args(["-I", "-c", "import ensurepip, venv"]).output();
+        asked.is_ok_and(|output| output.status.success())
+    }
+}
+
 impl InterpreterError {
-    pub(super) fn detail(&self) -> Vec<String> {
+    pub(crate) fn detail(&self) -> Vec<String> {
         match self {
             Self::NoRuntime { tried, .. } => tried.iter().map(|path| format!("looked in {}", path.display())).collect(),
             Self::NotFound(_) | Self::Unusable { .. } | Self::TooOld { .. } => Vec::new(),
         }
     }
 
-    pub(super) fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::NotFound(_) => "name one with --python, or `sudo apt-get install python3 python3-venv`".to_owned(),
             Self::Unusable { .. } => "name a CPython interpreter with --python".to_owned(),
@@ -155,6 +170,19 @@ fn ask(program: &Path) -> Result<Answer, InterpreterError> {
         return Err(unusable(words.lines().last().unwrap_or("it failed").to_owned()));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| unusable(error.to_string()))
+}
+
+fn runtime_of(program: &Path, answer: &Answer) -> Result<PathBuf, InterpreterError> {
+    let program = || program.display().to_string();
+    let (major, minor, _) = answer.version;
+    if (major, minor) < OLDEST {
+        return Err(InterpreterError::TooOld { program: program(), version: format!("{major}.{minor}") });
+    }
+    if answer.implementation != "cpython" {
+        let reason = format!("it is {}; CPython is hosted", answer.implementation);
+        return Err(InterpreterError::Unusable { program: program(), reason });
+    }
+    runtime_for(&answer.suffix)
 }
 
 fn runtime_for(suffix: &str) -> Result<PathBuf, InterpreterError> {

@@ -24,6 +24,7 @@ use dependencies::Dependencies;
 use interpreter::Interpreter;
 
 pub(crate) use dependencies::dependency_files;
+pub(crate) use interpreter::names as interpreter_names;
 
 /// Written last and removed first: an environment without it is not whole.
 const MARKER: &str = "pinnace.json";
@@ -44,6 +45,22 @@ pub(crate) struct Prepared {
     pub(crate) bin: PathBuf,
     /// The environment.
     pub(crate) venv: PathBuf,
+}
+
+/// What a start would find or do.
+#[derive(Clone, Debug)]
+pub(crate) enum Outlook {
+    /// The manifest names one, and it is there.
+    Named(Prepared),
+    /// One was made to its end.
+    Made(Prepared),
+    /// One will be made.
+    ToBeMade {
+        /// From these files.
+        files: Vec<PathBuf>,
+        /// With one of these versions of Python.
+        asked: Option<PythonSpec>,
+    },
 }
 
 /// Why there is none.
@@ -144,6 +161,20 @@ impl Environments {
         }
         Ok(prepared(venv))
     }
+}
+
+/// What a start would find for a service, without making or starting anything.
+pub(crate) fn outlook(envs: &Path, service: &Service) -> Result<Outlook, EnvironmentError> {
+    if let Some(venv) = &service.venv {
+        return own(service, venv).map(Outlook::Named);
+    }
+    let dependencies = Dependencies::read(service)?;
+    let venv = envs.join(format!("{}-{}", service.name, dependencies.key(envs)));
+    let asked = dependencies::asked_python(service);
+    if is_usable(&venv, asked.as_ref()) {
+        return Ok(Outlook::Made(prepared(venv)));
+    }
+    Ok(Outlook::ToBeMade { files: dependency_files(service), asked })
 }
 
 impl EnvironmentError {

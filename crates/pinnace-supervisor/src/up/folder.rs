@@ -209,47 +209,98 @@ pub(crate) fn control_socket(root: &Path) -> Result<PathBuf, FolderError> {
 
 /// The same path, whatever is there: the first of the user's folders that will do, made where it is not there.
 pub(crate) fn control_path(root: &Path) -> Result<PathBuf, FolderError> {
+    let uid = own_user()?;
+    first_safe(socket_places(root, uid), |folder| make_closed(folder, uid))
+}
+
+/// The same path as far as can be said without making anything.
+pub(crate) fn socket_outlook(root: &Path) -> Result<PathBuf, FolderError> {
+    let uid = own_user()?;
+    first_safe(socket_places(root, uid), |folder| {
+        if folder.exists() {
+            check_closed(folder, uid)
+        } else if may_make(folder) {
+            Ok(())
+        } else {
+            Err(FolderError::at(folder)(io::ErrorKind::PermissionDenied.into()))
+        }
+    })
+}
+
+/// Whether a system could keep its state below this folder, as far as can be said without writing.
+pub(crate) fn outlook(root: &Path) -> Result<(), FolderError> {
+    let path = root.join(".pinnace");
+    if !may_make(&path.join("run")) {
+        return Err(FolderError::at(&path)(io::ErrorKind::PermissionDenied.into()));
+    }
+    match fs_err::read_to_string(path.join("FORMAT")).ok().and_then(|text| text.trim().parse().ok()) {
+        Some(format) if format > FORMAT => Err(FolderError::Newer { path, format }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a folder is there and may be written to, or could be made.
+fn may_make(folder: &Path) -> bool {
+    let there = folder.ancestors().find(|folder| folder.symlink_metadata().is_ok());
+    there.is_some_and(|folder| folder.is_dir() && pinnace_os::may_write(folder))
+}
+
+fn own_user() -> Result<u32, FolderError> {
     // The owner of this process's own entry is its user, without asking a user database.
     let own = Path::new("/proc/self");
-    let uid = fs_err::metadata(own).map_err(FolderError::at(own))?.uid();
+    Ok(fs_err::metadata(own).map_err(FolderError::at(own))?.uid())
+}
+
+/// Where the control socket may be, in the order in which places are tried.
+fn socket_places(root: &Path, uid: u32) -> impl Iterator<Item = PathBuf> {
     // `su` and containers often name a runtime folder that is not there.
     let given = std::env::var_os(environment::XDG_RUNTIME_DIR).map(PathBuf::from);
     let given = given.filter(|folder| folder.is_absolute() && folder.is_dir()).map(|folder| folder.join("pinnace"));
     let temporary = [std::env::temp_dir(), PathBuf::from("/tmp")].map(|folder| folder.join(format!("pinnace-{uid}")));
     let name = format!("{}.sock", &hex(&Sha256::digest(root.as_os_str().as_encoded_bytes()))[..12]);
-    first_safe(given.into_iter().chain(temporary), uid, &name)
+    given.into_iter().chain(temporary).map(move |folder| folder.join(&name))
 }
 
-/// Takes the first folder that will do; where none does, the first one's refusal tells why.
-fn first_safe(folders: impl Iterator<Item = PathBuf>, uid: u32, name: &str) -> Result<PathBuf, FolderError> {
+/// Takes the first socket whose folder will do; where none does, the first one's refusal tells why.
+fn first_safe(
+    sockets: impl Iterator<Item = PathBuf>,
+    check: impl Fn(&Path) -> Result<(), FolderError>,
+) -> Result<PathBuf, FolderError> {
     let mut refusal = None;
-    for folder in folders {
-        match check_safe(&folder, uid, name) {
-            Ok(path) => return Ok(path),
+    for socket in sockets {
+        let folder = socket.parent().unwrap_or_else(|| Path::new("/"));
+        let is_short = socket.as_os_str().len() <= LONGEST_SOCKET_PATH;
+        let too_long = || {
+            let reason = "its path is too long for a socket".to_owned();
+            Err(FolderError::Socket { path: folder.to_owned(), reason })
+        };
+        match if is_short { check(folder) } else { too_long() } {
+            Ok(()) => return Ok(socket),
             Err(error) => {
                 refusal.get_or_insert(error);
             }
         }
     }
-    let nowhere = || FolderError::Socket { path: PathBuf::from(name), reason: "there is no folder for it".to_owned() };
+    let nowhere =
+        || FolderError::Socket { path: PathBuf::from("/tmp"), reason: "there is no folder for it".to_owned() };
     Err(refusal.unwrap_or_else(nowhere))
 }
 
-fn check_safe(folder: &Path, uid: u32, name: &str) -> Result<PathBuf, FolderError> {
-    let refused = |reason: &str| FolderError::Socket { path: folder.to_owned(), reason: reason.to_owned() };
-    let path = folder.join(name);
-    if path.as_os_str().len() > LONGEST_SOCKET_PATH {
-        return Err(refused("its path is too long for a socket"));
-    }
+fn make_closed(folder: &Path, uid: u32) -> Result<(), FolderError> {
     make(folder)?;
+    check_closed(folder, uid)
+}
+
+fn check_closed(folder: &Path, uid: u32) -> Result<(), FolderError> {
     let metadata = fs_err::symlink_metadata(folder).map_err(FolderError::at(folder))?;
+    let refused = |reason: &str| FolderError::Socket { path: folder.to_owned(), reason: reason.to_owned() };
     if !metadata.is_dir() || metadata.uid() != uid {
         return Err(refused("it belongs to another user"));
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(refused("others may open it"));
     }
-    Ok(path)
+    Ok(())
 }
 
 /// Takes the lock, or says who has it.
@@ -338,7 +389,7 @@ mod tests {
     use jiff::Timestamp;
     use pinnace_types::ExitCode;
 
-    use super::{FolderError, StateFolder, control_socket, first_safe, running};
+    use super::{FolderError, StateFolder, control_socket, first_safe, make_closed, running, socket_outlook};
 
     fn mode(path: &Path) -> u32 {
         fs_err::metadata(path).unwrap().permissions().mode() & 0o777
@@ -385,16 +436,18 @@ mod tests {
         fs_err::create_dir(&open).unwrap();
         fs_err::set_permissions(&open, PermissionsExt::from_mode(0o755)).unwrap();
         let good = root.path().join("pinnace");
-        let folders = || [long.clone(), open.clone(), good.clone()].into_iter();
-        assert_eq!(first_safe(folders(), uid, "a.sock").unwrap(), good.join("a.sock"));
+        let sockets = || [&long, &open, &good].map(|folder| folder.join("a.sock")).into_iter();
+        let make = |folder: &Path| make_closed(folder, uid);
+        assert_eq!(first_safe(sockets(), make).unwrap(), good.join("a.sock"));
         assert_eq!(mode(&good), 0o700);
-        let error = first_safe(folders().take(2), uid, "a.sock").unwrap_err();
+        let error = first_safe(sockets().take(2), make).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
-        let error = first_safe(folders().skip(1).take(1), uid, "a.sock").unwrap_err();
+        let error = first_safe(sockets().skip(1).take(1), make).unwrap_err();
         assert!(error.to_string().contains("others may open it"), "{error}");
         assert!(error.hint().unwrap().contains("XDG_RUNTIME_DIR"));
 
         let path = control_socket(root.path()).unwrap();
+        assert_eq!(socket_outlook(root.path()).unwrap(), path);
         fs_err::write(&path, "of a process that is gone").unwrap();
         assert_eq!(control_socket(root.path()).unwrap(), path);
         assert!(!path.exists());

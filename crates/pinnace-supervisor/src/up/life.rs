@@ -1,13 +1,12 @@
-//! How a member is prepared, started in its turn, found ready, and started again or given up after it has ended.
+//! How a member is prepared, started in its turn, and found ready.
 
 use std::net::TcpListener;
 
 use pinnace_manifest::Run;
-use pinnace_os::Exit;
+use pinnace_types::ExitCode;
 use pinnace_types::control::ServiceKind;
 use pinnace_types::status::StatusEvent;
-use pinnace_types::worker::{Failure, FailureKind};
-use pinnace_types::{ExitCode, HumanDuration};
+use pinnace_types::worker::Failure;
 use tokio::time::{Duration, Instant};
 
 use super::instance::{Identity, Instance, Stage};
@@ -264,116 +263,9 @@ impl System {
     }
 
     /// Starts those that waited for what has just been settled.
-    fn start_waiting(&mut self) {
+    pub(super) fn start_waiting(&mut self) {
         for index in 0..self.members.len() {
             self.try_start(index);
-        }
-    }
-
-    // ---- ended ----
-
-    pub(super) fn ended(&mut self, index: usize, key: u64, exit: Exit) {
-        let member = &mut self.members[index];
-        let Some(place) = member.instances.iter().position(|instance| instance.identity.key == key) else { return };
-        let instance = member.instances.remove(place);
-        if self.stop.has_begun() {
-            self.go_on_stopping();
-            return;
-        }
-        match instance.stage {
-            Stage::Retiring => {}
-            Stage::Stopping => self.has_stopped(index),
-            Stage::Starting | Stage::Ready | Stage::Reloading => self.has_crashed(index, &instance, exit),
-        }
-    }
-
-    fn has_crashed(&mut self, index: usize, instance: &Instance, exit: Exit) {
-        let (message, code) = self.why(index, instance, exit);
-        if self.was_replacement(index, instance.identity.key, &message) {
-            return;
-        }
-        let member = &mut self.members[index];
-        // What has never answered, or says itself why it cannot, does so again; anything else deserves another start.
-        let hopeless = member.ready_ms.is_none() || instance.failure.is_some();
-        if hopeless && !member.answers() {
-            if member.dirty {
-                self.say(index, &message);
-                self.say(index, "its files have changed meanwhile: it is started again");
-                self.prepare(index);
-                self.members[index].phase = Phase::Preparing;
-                return;
-            }
-            if instance.failure.is_none() {
-                self.say(index, &message);
-            }
-            self.give_up(index, code, message);
-            return;
-        }
-        member.restarts += 1;
-        let pause = member.backoff.after(instance.started.elapsed());
-        member.reason = Some(message.clone());
-        self.say(index, &format!("{message}; started again in {}", HumanDuration::new(pause)));
-        self.start_later(index, pause);
-    }
-
-    /// Why an instance has ended, in words, and how `up` ends where that was its first start.
-    fn why(&self, index: usize, instance: &Instance, exit: Exit) -> (String, ExitCode) {
-        let member = &self.members[index];
-        match &instance.failure {
-            Some(failure) => (failure.message.clone(), exit_code(failure.kind)),
-            None if instance.overdue => {
-                let health = member.service().and_then(|service| service.health.as_deref());
-                let asked = health.map(|path| format!(" (`{path}` has to answer with 2xx)")).unwrap_or_default();
-                let limit = HumanDuration::new(member.stated());
-                (format!("not ready after {limit}{asked}; `ready_timeout` gives it longer"), ExitCode::NotReady)
-            }
-            None => {
-                let last = self.logs.tail(Some(&member.name), 20);
-                let words = last.iter().rev().find(|line| {
-                    line.instance == instance.identity.id() && !line.text.trim().is_empty() && is_stderr(line)
-                });
-                let words = words.map(|line| format!(": {}", line.text.trim())).unwrap_or_default();
-                (format!("ended with {exit}{words}"), ExitCode::NotReady)
-            }
-        }
-    }
-
-    fn start_later(&mut self, index: usize, pause: Duration) {
-        self.members[index].due += 1;
-        let prepared = self.prepared.0.clone();
-        // It ends with its pause.
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            let _ = prepared.send(PreparedEvent::Due(index)).await;
-        });
-    }
-
-    pub(super) fn is_due(&mut self, index: usize) {
-        let member = &mut self.members[index];
-        member.due = member.due.saturating_sub(1);
-        if !self.stop.has_begun() && self.members[index].replacement.is_none() {
-            self.fill(index);
-        }
-    }
-
-    /// Nothing of it runs until its files change or it is restarted.
-    pub(super) fn give_up(&mut self, index: usize, code: ExitCode, reason: String) {
-        let member = &mut self.members[index];
-        member.phase = Phase::Failed;
-        member.reason = Some(reason);
-        if member.ready_ms.is_none() {
-            member.failure = Some(code);
-        }
-        member.replacement = None;
-        member.again = false;
-        if member.kind() == ServiceKind::Hosted {
-            // Callers are refused at once, rather than kept waiting for nobody.
-            member.socket = None;
-        }
-        if self.config.strict && self.members[index].failure.is_some() {
-            self.begin_stop();
-        } else {
-            self.start_waiting();
         }
     }
 
@@ -391,17 +283,5 @@ impl System {
     pub(super) fn say(&self, index: usize, text: &str) {
         let name = &self.members[index].name;
         self.logs.say(name, name.as_str(), text);
-    }
-}
-
-fn is_stderr(line: &pinnace_types::control::LogLine) -> bool {
-    line.stream == pinnace_types::control::LogStream::Stderr
-}
-
-const fn exit_code(kind: FailureKind) -> ExitCode {
-    match kind {
-        FailureKind::NotFound | FailureKind::Import => ExitCode::Application,
-        FailureKind::Interpreter => ExitCode::Interpreter,
-        FailureKind::Lifespan | FailureKind::Died => ExitCode::NotReady,
     }
 }

@@ -1,7 +1,7 @@
 //! The owner of a running system: a single task that hears what happens and decides what follows.
 //!
-//! Where to read next: `life` for how a member is prepared, started, found ready or given up; `replace` for restarts,
-//! scaling and changes of files; `stop` for the end; `member` for what is known of each.
+//! Where to read next: `life` for how a member is prepared, started and found ready; `crash` for what follows when it ends
+//! by itself; `replace` for restarts, scaling and changes of files; `stop` for the end; `member` for what is known of each.
 
 use std::path::PathBuf;
 use std::sync::Arc;

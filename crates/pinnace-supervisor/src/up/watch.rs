@@ -52,6 +52,15 @@ pub(crate) struct WatchError {
     source: notify::Error,
 }
 
+/// What following these services takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Trial {
+    /// Folders that were watched for a moment.
+    pub(crate) folders: usize,
+    /// Whether there are more of them than the user may watch.
+    pub(crate) is_limited: bool,
+}
+
 /// The task's own.
 struct Follower {
     watcher: RecommendedWatcher,
@@ -80,17 +89,18 @@ impl Watcher {
             Err(error) => tracing::debug!(%error, "an event of the file system was not understood"),
         })
         .map_err(|source| WatchError { source })?;
-        let mut follower = Follower {
-            watcher,
-            places: services.iter().flat_map(Place::of).collect(),
-            ignored: Ignored::default(),
-            watched: HashSet::new(),
-            bursts: Bursts::default(),
-            limit_told: false,
-        };
+        let mut follower = Follower::new(watcher, services);
         follower.follow_all();
         Ok(Self { task: tokio::spawn(follow_task(follower, events_rx, overflow, changed)) })
     }
+}
+
+/// Follows services for a moment: what the kernel refuses is known then, whatever else this user's programs watch.
+pub(crate) fn try_out(services: &[Service]) -> Result<Trial, WatchError> {
+    let watcher = notify::recommended_watcher(|_| {}).map_err(|source| WatchError { source })?;
+    let mut follower = Follower::new(watcher, services);
+    follower.follow_all();
+    Ok(Trial { folders: follower.watched.len(), is_limited: follower.limit_told })
 }
 
 impl Drop for Watcher {
@@ -100,12 +110,14 @@ impl Drop for Watcher {
 }
 
 impl WatchError {
+    /// The way out where there are too many folders.
+    pub(crate) const MORE_WATCHES: &'static str =
+        "raise the limit with `sudo sysctl fs.inotify.max_user_watches=524288`, or start with --no-watch";
+
     /// The way out.
     pub(crate) fn hint(&self) -> &'static str {
         match &self.source.kind {
-            notify::ErrorKind::MaxFilesWatch => {
-                "raise the limit with `sudo sysctl fs.inotify.max_user_watches=524288`, or start with --no-watch"
-            }
+            notify::ErrorKind::MaxFilesWatch => Self::MORE_WATCHES,
             notify::ErrorKind::Io(error) if is_out_of_instances(error) => {
                 "raise the limit with `sudo sysctl fs.inotify.max_user_instances=1024`, or start with --no-watch"
             }
@@ -161,6 +173,17 @@ async fn follow_task(
 }
 
 impl Follower {
+    fn new(watcher: RecommendedWatcher, services: &[Service]) -> Self {
+        Self {
+            watcher,
+            places: services.iter().flat_map(Place::of).collect(),
+            ignored: Ignored::default(),
+            watched: HashSet::new(),
+            bursts: Bursts::default(),
+            limit_told: false,
+        }
+    }
+
     fn look_at(&mut self, event: &Event) {
         let now = Instant::now();
         for path in &event.paths {

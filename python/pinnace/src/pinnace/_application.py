@@ -283,9 +283,7 @@ def _import_hint(error: BaseException, folder: Path) -> str | None:
         name = error.name.partition(".")[0]
         if _exists(folder, error.name):
             return None
-        files = [file for file in REQUIREMENT_FILES if (folder / file).is_file()]
-        place = f"in {files[0]}" if files else "in a requirements.txt of the service"
-        return f"`{name}` is not installed in {sys.prefix}: list it {place}"
+        return _absent_hint(name, folder)
     if type(error).__name__ == "ImproperlyConfigured" and "DJANGO_SETTINGS_MODULE" in str(error):
         settings = _settings_modules(folder)
         example = settings[0] if settings else "project.settings"
@@ -295,6 +293,20 @@ def _import_hint(error: BaseException, folder: Path) -> str | None:
     if isinstance(error, KeyError) and error.args and str(error.args[0]).isupper():
         return f"set the environment variable {error.args[0]}: `env` or `secrets` in pinnace.toml"
     return None
+
+
+def _absent_hint(name: str, folder: Path) -> str:
+    """Where a distribution has to be named, or which environment has to be: that depends on who has made it."""
+    where = f"`{name}` is not installed in {sys.prefix}"
+    if ".pinnace/envs/" in sys.prefix:
+        files = [file for file in REQUIREMENT_FILES if (folder / file).is_file()]
+        return f"{where}: list it in {files[0]}" if files else f"{where}: list it in a requirements.txt of the service"
+    if "PINNACE_SERVICE" in os.environ:
+        return f"{where}: install it there, or name another environment with `venv` in pinnace.toml"
+    own = folder / ".venv"
+    if (own / "bin" / "python").exists() and own.resolve() != Path(sys.prefix).resolve():
+        return f"{where}; the folder has an environment of its own: `--python .venv/bin/python`"
+    return f"{where}: install it there, or name an interpreter that has it with --python"
 
 
 def _settings_modules(folder: Path) -> list[str]:

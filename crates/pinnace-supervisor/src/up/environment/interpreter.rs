@@ -31,9 +31,8 @@ pub(super) struct Interpreter {
 /// Finds one of these versions.
 pub(super) async fn find(asked: Option<&PythonSpec>) -> Result<Interpreter, EnvironmentError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let newest = MINORS.iter().map(|minor| format!("python3.{minor}"));
     let mut found = Vec::new();
-    for name in std::iter::once("python3".to_owned()).chain(newest) {
+    for name in names() {
         let Some(program) = find_program(name.as_ref(), &path) else { continue };
         let Some(interpreter) = ask(program).await else { continue };
         let (major, minor, patch) = interpreter.version;
@@ -46,6 +45,12 @@ pub(super) async fn find(asked: Option<&PythonSpec>) -> Result<Interpreter, Envi
     found.dedup();
     let asked = asked.map_or(">=3.10", |asked| asked.as_str()).to_owned();
     Err(EnvironmentError::NoInterpreter { asked, found })
+}
+
+/// What interpreters are called, in the order in which they are asked.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    let newest = MINORS.iter().map(|minor| format!("python3.{minor}"));
+    std::iter::once("python3".to_owned()).chain(newest)
 }
 
 /// A version such as `3.11.7` or `3.13.0rc1`.
