@@ -134,6 +134,8 @@ fn each_kind_of_mistake_is_told() {
         ("env = { 1A = \"x\" }", "", ""),
         ("env = { A = 1 }", "`A` is a text", "quotes"),
         ("env = { A = \"x\" }\nsecrets = [\"A\"]", "in `env` and in `secrets`", "does not stand in this file"),
+        ("env = { PORT = \"80\" }", "`PORT` is set by Pinnace", "another name"),
+        ("secrets = [\"PINNACE_HUB_TOKEN\"]", "is set by Pinnace", "take it out"),
         ("publishes = [\"Placed\"]", "not allowed in a topic", ""),
         ("database = { engine = \"sqllite\" }", "no `engine` `sqllite`", "`sqlite`?"),
         ("database = { migrate = \"x\" }", "has no `engine`", "engine = \"sqlite\""),

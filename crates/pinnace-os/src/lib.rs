@@ -25,7 +25,7 @@ pub use folder_lock::{FolderLock, LockError};
 pub use lifetime::{Lifetime, LifetimeEnd, inherited_status};
 pub use listener::{InheritedListener, free_port, inherited_listeners, listen};
 pub use nix::sys::signal::Signal;
-pub use place::{free_space, may_write};
+pub use place::{free_space, may_write, may_write_file};
 pub use port_owner::{PortOwner, port_owners};
 pub use shared_memory::SharedMemory;
 pub use spawn::{Output, Spawn, SpawnError, find_program};

@@ -81,6 +81,12 @@ pub fn service_url(service: &ServiceName) -> String {
     format!("{}_URL", service.environment_prefix())
 }
 
+/// Whether nobody but Pinnace may set a variable for a service: where it listens, who it is, and what it inherits.
+pub fn is_reserved(name: &str) -> bool {
+    matches!(name, PORT | VIRTUAL_ENV | LISTEN_FDS | LISTEN_PID | LISTEN_FDNAMES | "PYTHONHOME")
+        || (name.starts_with("PINNACE_") && !matches!(name, LOG | RUNTIME_DIR))
+}
+
 const fn variable(name: &'static str, set_by: SetBy, meaning: &'static str) -> Variable {
     Variable { name, set_by, meaning, since: "0.1" }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinnace_types::ServiceName;
+use pinnace_types::{ServiceName, environment};
 
 use super::reader::{list, nearest};
 use crate::diagnostic::Diagnostic;
@@ -15,6 +15,7 @@ impl Manifest {
         found.extend(self.reserved_names());
         found.extend(self.taken_routes());
         found.extend(self.doubled_variables());
+        found.extend(self.reserved_variables());
         found.extend(self.assign_contexts());
         found
     }
@@ -99,6 +100,21 @@ impl Manifest {
                     let message = format!("`{}` is in `env` and in `secrets`", secret.as_str());
                     found.push(self.at(&place, message).with_hint("a secret's value does not stand in this file"));
                 }
+            }
+        }
+        found
+    }
+
+    /// What the processes of a service are told by Pinnace itself.
+    fn reserved_variables(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for service in &self.services {
+            let given = service.env.iter().map(|(name, _)| (name, format!("env.{}", name.as_str())));
+            let secrets = service.secrets.iter().enumerate().map(|(index, name)| (name, format!("secrets.{index}")));
+            for (name, place) in given.chain(secrets).filter(|(name, _)| environment::is_reserved(name.as_str())) {
+                let place = format!("service.{}.{place}", service.name);
+                let message = format!("`{}` is set by Pinnace", name.as_str());
+                found.push(self.at(&place, message).with_hint("take it out, or give it another name"));
             }
         }
         found

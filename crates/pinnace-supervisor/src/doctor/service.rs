@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use pinnace_manifest::{Manifest, PythonSpec, Run, Service, VariableName};
-use pinnace_os::find_program;
+use pinnace_os::{find_program, may_write, may_write_file};
 
 use super::{Check, Machine, Section, application, patiently, shown, version};
 use crate::serve::Candidate;
-use crate::up::environment::{Outlook, dependency_files, outlook};
+use crate::up::environment::{Outlook, is_wanted, outlook};
 use crate::up::variables::missing_secrets;
 
 /// Looks at one service.
@@ -31,8 +31,7 @@ fn external(url: Option<String>) -> Check {
 fn own(manifest: &Manifest, root: &Path, service: &Service, machine: &Machine) -> Vec<Check> {
     let mut checks = vec![folder(root, service)];
     let envs = root.join(".pinnace").join("envs");
-    let is_hosted = matches!(service.run, Run::Hosted { .. });
-    let bin = if is_hosted || service.venv.is_some() || !dependency_files(service).is_empty() {
+    let bin = if is_wanted(service) {
         let (check, bin) = environment(root, &envs, service, machine);
         checks.push(check);
         bin
@@ -44,8 +43,32 @@ fn own(manifest: &Manifest, root: &Path, service: &Service, machine: &Machine) -
         Run::Hosted { app: Some(target) } => application::named(&service.path, target),
         Run::Hosted { app: None } | Run::External { .. } => application::by_convention(service),
     });
+    checks.extend(database(manifest, service));
     checks.extend(secrets(manifest, service));
     checks
+}
+
+/// The service's own file, or where its server is; nothing is opened and nobody asked.
+fn database(manifest: &Manifest, service: &Service) -> Option<Check> {
+    const NAME: &str = "database";
+    let database = service.database.as_ref()?;
+    if let Some(url) = &database.url {
+        // The whole address may hold a password.
+        return Some(Check::ok(
+            NAME,
+            format!("{} at {}, which is not asked", database.engine.as_str(), url.authority()),
+        ));
+    }
+    let folder = manifest.state_dir().join("data").join(service.name.as_str());
+    let file = folder.join("db.sqlite3");
+    let in_the_way = (folder.exists() && !may_write(&folder)).then_some(&folder);
+    let in_the_way = in_the_way.or_else(|| (file.exists() && !may_write_file(&file)).then_some(&file));
+    Some(match in_the_way {
+        Some(path) => Check::failure(NAME, format!("`{}` cannot be written", shown(&manifest.root, path)))
+            .with_hint("mend its rights: the service writes to it"),
+        None if file.exists() => Check::ok(NAME, shown(&manifest.root, &file)),
+        None => Check::ok(NAME, format!("{} will be made", shown(&manifest.root, &file))),
+    })
 }
 
 fn folder(root: &Path, service: &Service) -> Check {
@@ -270,6 +293,20 @@ mod tests {
         assert_eq!(found[1], Check::ok("program", "/bin/sh"));
         let found = checks(root.path(), "command = [\"celery\"]", &[("orders/requirements.txt", "celery\n")]);
         assert_eq!(found[2].outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn a_database_is_told_without_its_password_and_has_to_be_writable() {
+        let root = tempfile::tempdir().unwrap();
+        let found = |lines: &str| checks(root.path(), lines, &[("orders/main.py", "app = 1")]).remove(3);
+        let file = "database = { engine = \"sqlite\" }";
+        assert_eq!(found(file), Check::ok("database", ".pinnace/data/orders/db.sqlite3 will be made"));
+        let server = "database = { engine = \"postgres\", url = \"postgres://me:s3cret@db:5432/orders\" }";
+        assert_eq!(found(server), Check::ok("database", "postgres at db:5432, which is not asked"));
+        // Not even root makes a file below a file.
+        fs_err::create_dir_all(root.path().join(".pinnace/data")).unwrap();
+        fs_err::write(root.path().join(".pinnace/data/orders"), "").unwrap();
+        assert_eq!(found(file).message, "`.pinnace/data/orders` cannot be written");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pinnace_manifest::{PythonSpec, PythonVersion, Service};
+use pinnace_manifest::{PythonSpec, PythonVersion, Run, Service};
+use pinnace_os::free_space;
 use pinnace_types::ExitCode;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,12 @@ pub(crate) use interpreter::names as interpreter_names;
 
 /// Written last and removed first: an environment without it is not whole.
 const MARKER: &str = "pinnace.json";
+
+/// With less room than this, in bytes, a failed installer has failed for want of it.
+const LEAST_FREE: u64 = 4 << 20;
+/// How installers say that there is no room.
+const NO_SPACE: [&str; 2] = ["No space left on device", "os error 28"];
+const DISK_FULL: &str = "the disk is full: free some space; the next start tries again";
 
 /// Makes environments.
 #[derive(Debug)]
@@ -105,6 +112,9 @@ pub(crate) enum EnvironmentError {
     /// A command failed.
     #[error("its environment could not be made: {0}")]
     Step(#[from] StepError),
+    /// A command failed, and there is no room on the disk.
+    #[error("its environment could not be made, the disk is full: {0}")]
+    Full(StepError),
     /// A file cannot be read or written.
     #[error("its environment could not be made: `{}`: {source}", path.display())]
     Io {
@@ -128,6 +138,16 @@ struct Marker {
     file: PathBuf,
 }
 
+/// What there is to do for an environment.
+enum Plan {
+    /// Nothing: the manifest names one.
+    Named(Prepared),
+    /// Nothing: it was made to its end.
+    Made(Prepared),
+    /// Everything.
+    ToMake { venv: PathBuf, dependencies: Dependencies, asked: Option<PythonSpec> },
+}
+
 impl Environments {
     pub(crate) fn new(folder: &Arc<StateFolder>, runner: StepRunner) -> Self {
         Self { folder: Arc::clone(folder), runner }
@@ -135,16 +155,11 @@ impl Environments {
 
     /// The environment of a service, made where it is not there yet.
     pub(crate) async fn prepare(&self, service: &Service) -> Result<Prepared, EnvironmentError> {
-        if let Some(venv) = &service.venv {
-            return own(service, venv);
-        }
-        let dependencies = Dependencies::read(service)?;
         let envs = self.folder.envs();
-        let venv = envs.join(format!("{}-{}", service.name, dependencies.key(&envs)));
-        let asked = dependencies::asked_python(service);
-        if is_usable(&venv, asked.as_ref()) {
-            return Ok(prepared(venv));
-        }
+        let (venv, dependencies, asked) = match plan(&envs, service)? {
+            Plan::Named(prepared) | Plan::Made(prepared) => return Ok(prepared),
+            Plan::ToMake { venv, dependencies, asked } => (venv, dependencies, asked),
+        };
         remove(vec![venv.clone()]).await.map_err(EnvironmentError::at(&venv))?;
         let interpreter = interpreter::find(asked.as_ref()).await?;
         let made = match install::install(&self.runner, service, &interpreter, &venv, &dependencies).await {
@@ -152,6 +167,7 @@ impl Environments {
             Err(error) => Err(error),
         };
         if let Err(error) = made {
+            let error = error.or_full(&envs);
             // On a full disk it would only be in the way. What is left over is removed by the next attempt.
             let _ = remove(vec![venv]).await;
             return Err(error);
@@ -165,16 +181,29 @@ impl Environments {
 
 /// What a start would find for a service, without making or starting anything.
 pub(crate) fn outlook(envs: &Path, service: &Service) -> Result<Outlook, EnvironmentError> {
+    Ok(match plan(envs, service)? {
+        Plan::Named(prepared) => Outlook::Named(prepared),
+        Plan::Made(prepared) => Outlook::Made(prepared),
+        Plan::ToMake { asked, .. } => Outlook::ToBeMade { files: dependency_files(service), asked },
+    })
+}
+
+/// Whether a service has an environment at all: whatever is hosted, and a program beside files that ask for one.
+pub(crate) fn is_wanted(service: &Service) -> bool {
+    matches!(service.run, Run::Hosted { .. }) || service.venv.is_some() || !dependency_files(service).is_empty()
+}
+
+fn plan(envs: &Path, service: &Service) -> Result<Plan, EnvironmentError> {
     if let Some(venv) = &service.venv {
-        return own(service, venv).map(Outlook::Named);
+        return own(service, venv).map(Plan::Named);
     }
     let dependencies = Dependencies::read(service)?;
     let venv = envs.join(format!("{}-{}", service.name, dependencies.key(envs)));
     let asked = dependencies::asked_python(service);
     if is_usable(&venv, asked.as_ref()) {
-        return Ok(Outlook::Made(prepared(venv)));
+        return Ok(Plan::Made(prepared(venv)));
     }
-    Ok(Outlook::ToBeMade { files: dependency_files(service), asked })
+    Ok(Plan::ToMake { venv, dependencies, asked })
 }
 
 impl EnvironmentError {
@@ -190,11 +219,19 @@ impl EnvironmentError {
         move |source| Self::Unclear { file, reason: bare(source).to_string(), hint }
     }
 
+    /// The same failure, told as what it is where the disk is full: not every installer says so.
+    fn or_full(self, envs: &Path) -> Self {
+        match self {
+            Self::Step(error) if free_space(envs).is_ok_and(|free| free < LEAST_FREE) => Self::Full(error),
+            other => other,
+        }
+    }
+
     /// How `up` ends where the service never gets further.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Io { .. } => ExitCode::Storage,
-            Self::Step(error) if says(error, &["No space left on device", "os error 28"]) => ExitCode::Storage,
+            Self::Io { .. } | Self::Full(_) => ExitCode::Storage,
+            Self::Step(error) if says(error, &NO_SPACE) => ExitCode::Storage,
             Self::NoInterpreter { .. } | Self::OtherPython { .. } => ExitCode::Interpreter,
             Self::Absent { .. } | Self::Unclear { .. } | Self::Step(_) => ExitCode::Environment,
         }
@@ -203,7 +240,7 @@ impl EnvironmentError {
     /// More lines: the installer's last words, or what there is.
     pub(crate) fn detail(&self) -> Vec<String> {
         match self {
-            Self::Step(error) => error.last_lines.clone(),
+            Self::Step(error) | Self::Full(error) => error.last_lines.clone(),
             Self::NoInterpreter { found, .. } => found.iter().map(|found| format!("there is {found}")).collect(),
             Self::Absent { .. } | Self::OtherPython { .. } | Self::Unclear { .. } | Self::Io { .. } => Vec::new(),
         }
@@ -222,6 +259,7 @@ impl EnvironmentError {
             Self::NoInterpreter { .. } => "install one and put it on PATH, or change `python`".to_owned(),
             Self::Unclear { hint, .. } => hint.clone(),
             Self::Io { .. } => "free space on the disk, or mend the rights of the folder".to_owned(),
+            Self::Full(_) => DISK_FULL.to_owned(),
             Self::Step(error) => step_hint(error),
         }
     }
@@ -242,8 +280,8 @@ fn step_hint(error: &StepError) -> String {
         "error sending request",
         "dns error",
     ];
-    if says(error, &["No space left on device", "os error 28"]) {
-        "the disk is full: free some space; the next start tries again".to_owned()
+    if says(error, &NO_SPACE) {
+        DISK_FULL.to_owned()
     } else if says(error, &NO_NETWORK) {
         "the package index cannot be reached: mind the network or a proxy; the next start tries again".to_owned()
     } else if says(error, &["No matching distribution", "no version", "No solution found"]) {

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pinnace_manifest::{Manifest, Run, Service};
+use pinnace_manifest::{Manifest, Service};
 use pinnace_types::{ExitCode, ServiceName};
 
-use super::environment::{Environments, dependency_files};
+use super::environment::{Environments, is_wanted};
 use super::folder::StateFolder;
 use super::launch::Launch;
 use super::migration::{MigrationError, migrate};
@@ -70,8 +70,7 @@ impl Preparation {
 
 /// Prepares one service. Dropping the future ends what it runs.
 pub(super) async fn prepare(preparation: &Preparation, service: &Service) -> Result<Launch, Unprepared> {
-    let is_hosted = matches!(service.run, Run::Hosted { .. });
-    let python = if is_hosted || service.venv.is_some() || !dependency_files(service).is_empty() {
+    let python = if is_wanted(service) {
         let prepared = preparation.environments.prepare(service).await;
         Some(prepared.map_err(|error| Unprepared {
             code: error.exit_code(),

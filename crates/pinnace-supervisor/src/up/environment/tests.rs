@@ -161,6 +161,15 @@ fn a_network_that_is_not_there_and_a_full_disk_have_words_of_their_own() {
         let error = EnvironmentError::from(step);
         (error.hint(), error.exit_code())
     };
+    // `venv` swallows what its installer says.
+    let step = crate::up::step::StepError {
+        command: "python -m venv x".to_owned(),
+        how: "ended with exit code 1".to_owned(),
+        last_lines: vec!["Error: Command '['-m', 'ensurepip']' returned non-zero exit status 1.".to_owned()],
+    };
+    let full = EnvironmentError::Full(step);
+    assert!(full.to_string().contains("the disk is full: `python -m venv x` ended"), "{full}");
+    assert_eq!((full.exit_code(), full.hint().contains("free some space")), (ExitCode::Storage, true));
     let (text, code) = hint("NewConnectionError(': [Errno -3] Temporary failure in name resolution')");
     assert!(text.contains("network") && text.contains("next start tries again"), "{text}");
     assert_eq!(code, ExitCode::Environment);
