@@ -1,6 +1,5 @@
 """The catalogue, as the shop window sees it."""
 
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ PAGE_SIZE = 24
 SORTS = ("name", "price", "-price")
 # Categories change rarely and stand on every page.
 CATEGORIES_ARE_FRESH_FOR = 60.0
+PATIENCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,23 @@ class ProductPage:
 
 
 class Catalog:
-    def __init__(self, url: str) -> None:
-        self._service = Service("catalog", url)
-        self._lock = threading.Lock()
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        self._service = Service("catalog", url, patience)
         self._categories: list[Category] = []
-        self._fetched_at: float | None = None
+        self._asked_at: float | None = None
 
     def categories(self) -> list[Category]:
         """All categories, at most a minute old; older ones while the catalogue cannot be asked."""
-        if self._fetched_at is None or time.monotonic() - self._fetched_at > CATEGORIES_ARE_FRESH_FOR:
+        if self._asked_at is None or time.monotonic() - self._asked_at > CATEGORIES_ARE_FRESH_FOR:
             try:
-                fetched = self._service.get("/api/products/categories", lambda found: [*map(Category.parse, found)])
+                self._categories = self._service.get(
+                    "/api/products/categories", lambda found: [*map(Category.parse, found)]
+                )
             except ServiceDownError:
                 if not self._categories:
                     raise
-            else:
-                with self._lock:
-                    self._categories, self._fetched_at = fetched, time.monotonic()
+            # Also where it was in vain: the next page need not wait for what this one could not have.
+            self._asked_at = time.monotonic()
         return self._categories
 
     def known_categories(self) -> list[Category]:

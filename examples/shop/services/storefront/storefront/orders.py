@@ -7,6 +7,9 @@ from typing import Any
 
 from storefront.service import RefusedError, Service
 
+# The order desk waits for the catalogue for some seconds itself, and then keeps the order.
+PATIENCE = 10.0
+
 
 @dataclass(frozen=True)
 class Customer:
@@ -72,8 +75,8 @@ class KeyWasUsedError(Exception):
 
 
 class Orders:
-    def __init__(self, url: str) -> None:
-        self._service = Service("orders", url)
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        self._service = Service("orders", url, patience)
 
     def place(self, key: str, customer: Customer, quantities: Mapping[int, int]) -> Order:
         """Orders what stands in the basket, once for each key."""

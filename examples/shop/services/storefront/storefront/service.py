@@ -16,7 +16,6 @@ from urllib3.util import Retry
 from storefront import tracing
 
 CONNECT_TIMEOUT = 1.0
-READ_TIMEOUT = 5.0
 CONNECTIONS = 16
 
 REPEAT = Retry(
@@ -58,8 +57,11 @@ class RefusedError(Exception):
 
 
 class Service:
-    def __init__(self, name: str, url: str) -> None:
+    """One of the services behind; `patience` is how many seconds an answer may take to begin."""
+
+    def __init__(self, name: str, url: str, patience: float) -> None:
         self.name = name
+        self._patience = patience
         self._url = url.rstrip("/")
         self._session = requests.Session()
         # Neither a proxy for the outside world nor a cookie of one shopper belongs into these calls.
@@ -93,7 +95,7 @@ class Service:
                 params=params,
                 json=json,
                 headers={"Accept": "application/json", **tracing.outgoing_headers(), **(headers or {})},
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                timeout=(CONNECT_TIMEOUT, self._patience),
                 allow_redirects=False,
             )
         except requests.RequestException as error:

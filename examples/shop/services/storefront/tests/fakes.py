@@ -34,15 +34,22 @@ def problem(status: int, detail: str, **members: object) -> Answer:
 
 
 class Fake:
-    """A server on a free port. `fails_with` answers everything so; `broken_connections` hangs up so many times."""
+    """A server on a free port.
+
+    `fails_with` answers everything so, `fails_for` fails for one path only, `broken_connections` hangs up so many times,
+    and without `goes_on` nothing is answered.
+    """
 
     name: ClassVar[str]
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.fails_with: int | None = None
+        self.fails_for: str | None = None
         self.talks_nonsense = False
         self.broken_connections = 0
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -54,6 +61,7 @@ class Fake:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:
+        self.goes_on.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -75,6 +83,7 @@ class Fake:
                 text = self.rfile.read(length)
                 address = urlsplit(self.path)
                 seen = Seen(self.command, address.path, dict(self.headers), json.loads(text) if text else None)
+                fake.goes_on.wait()
                 with fake.lock:
                     fake.seen.append(seen)
                     breaks = fake.broken_connections > 0
@@ -103,7 +112,9 @@ class Fake:
         return Handler
 
     def answer_or_fail(self, seen: Seen, query: dict[str, list[str]]) -> Answer:
-        return problem(self.fails_with, "told to fail") if self.fails_with else self.answer(seen, query)
+        if self.fails_with or self.fails_for == seen.path:
+            return problem(self.fails_with or 503, "told to fail")
+        return self.answer(seen, query)
 
 
 class FakeCatalog(Fake):

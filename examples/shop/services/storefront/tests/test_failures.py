@@ -1,4 +1,5 @@
 import logging
+import time
 
 import pytest
 from flask import Flask
@@ -41,6 +42,23 @@ def test_a_catalogue_that_talks_nonsense_counts_as_down(shopper: Shopper, catalo
 def test_a_catalogue_that_is_not_there_at_all_counts_as_down(app: Flask, catalog: FakeCatalog) -> None:
     app.extensions["catalog"] = catalog_module.Catalog("http://127.0.0.1:9")
     assert Shopper(app).get("/products/1").status == 503
+
+
+def test_nobody_waits_long_for_a_catalogue_that_hangs(app: Flask, catalog: FakeCatalog) -> None:
+    app.extensions["catalog"] = catalog_module.Catalog(catalog.url, patience=0.1)
+    catalog.goes_on.clear()
+    began = time.monotonic()
+    assert Shopper(app).get("/products/1").status == 503
+    assert time.monotonic() - began < 5
+
+
+def test_an_old_list_of_categories_is_better_than_none(
+    shopper: Shopper, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shopper.get("/products")
+    monkeypatch.setattr(catalog_module, "CATEGORIES_ARE_FRESH_FOR", -1.0)
+    catalog.fails_for = "/api/products/categories"
+    assert "/products?category=kitchen" in shopper.get("/products").links()
 
 
 def test_a_broken_connection_costs_a_reader_nothing(shopper: Shopper, catalog: FakeCatalog) -> None:

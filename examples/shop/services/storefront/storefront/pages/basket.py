@@ -3,7 +3,7 @@
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from storefront.basket import MOST_LINES, Basket, Contents
+from storefront.basket import MOST_LINES, MOST_OF_ONE, Basket, Contents
 from storefront.pages.behind import catalog
 
 pages = Blueprint("basket", __name__, url_prefix="/basket")
@@ -16,7 +16,7 @@ def contents() -> Contents:
 
 @pages.get("")
 def show() -> str:
-    return render_template("basket.html", contents=contents())
+    return render_template("basket.html", contents=contents(), most=MOST_OF_ONE)
 
 
 @pages.post("/add")
@@ -59,7 +59,7 @@ def _begin_anew() -> None:
 
 
 def _number(field: str) -> int:
-    """A whole number of at most six digits from a form."""
+    """A whole number of at most ten digits from a form."""
     text = request.form.get(field, "")
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         abort(400)

@@ -50,12 +50,7 @@ def products() -> str | AnyResponse:
         if "cursor" not in request.args:
             raise
         return redirect(f"{url_for('.products')}?{urlencode(given)}", 303)
-    return render_template(
-        "products.html",
-        page=page,
-        category=category,
-        given=given,
-    )
+    return render_template("products.html", page=page, category=category, given=given)
 
 
 @pages.get("/products/<int:product_id>")
