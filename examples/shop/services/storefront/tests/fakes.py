@@ -36,8 +36,8 @@ def problem(status: int, detail: str, **members: object) -> Answer:
 class Fake:
     """A server on a free port.
 
-    `fails_with` answers everything so, `fails_for` fails for one path only, `broken_connections` hangs up so many times,
-    and without `goes_on` nothing is answered.
+    `fails_with` answers everything so, `fails_for` fails for one path only, `broken_connections` hangs up so many
+    times, and without `goes_on` nothing is answered.
     """
 
     name: ClassVar[str]
