@@ -3,6 +3,7 @@
 In Markdown, and readable as it is:
 
     ```python shop/main.py      a language and a file name: the file is written
+    ```python >>settings.py     the same, behind what is in the file already
     ```console                  each line after `$ ` is a command; what follows it is what it writes
     ```console stays            the last command goes on, as in a terminal of its own; what is shown is waited for
     ```console exit=3           the last command ends with this code; without it, every command ends with 0
@@ -46,6 +47,7 @@ class File:
     line: int
     path: str
     text: str
+    appends: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def _block(line: int, language: str, words: list[str], body: list[str]) -> list[
     if language in ("sh", "bash", "shell", "shell-session"):
         raise Unreadable(f"{line}: commands stand in a block of `console`, each after `$ `")
     if language != "console":
-        return [File(line, words[0], "\n".join(body) + "\n")] if words else []
+        text = "\n".join(body) + "\n"
+        return [File(line, words[0].removeprefix(">>"), text, words[0].startswith(">>"))] if words else []
     code, stays = 0, False
     for word in words:
         if word == "stays":

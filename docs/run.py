@@ -30,7 +30,13 @@ from notation import Command, Environment, File, Next, Unreadable, pattern, plai
 
 DOCS = Path(__file__).resolve().parent
 # The slowest first: two run at a time.
-CHAPTERS = ("getting-started.md",)
+CHAPTERS = (
+    "getting-started.md",
+    "hosting/django.md",
+    "hosting/fastapi.md",
+    "hosting/flask.md",
+    "hosting/any-program.md",
+)
 PORTS = (8000, 8080, 7070)
 # Longest time for a command, and for what one that goes on is to write.
 PATIENCE = 120.0
@@ -151,7 +157,8 @@ class Reader:
             case File():
                 path = self.folder / step.path
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(self._with_ports(step.text))
+                before = path.read_text() if step.appends else ""
+                path.write_text(before + self._with_ports(step.text))
             case Environment():
                 (self.folder / step.path).symlink_to(sys.prefix)
             case Command(stays=True):

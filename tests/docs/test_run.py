@@ -29,7 +29,8 @@ def wrong(folder: Path, *blocks: str) -> str | None:
 
 def test_files_are_written_and_a_folder_and_a_variable_are_kept(tmp_path: Path) -> None:
     blocks = (
-        "text a/b.txt\none\n  two",
+        "text a/b.txt\none",
+        "text >>a/b.txt\n  two",
         "console\n$ cd a && export X=7\n$ cat b.txt; echo $X\none\n  two\n7",
         "python only_read.py is shown\n1/0",
         "text\nnot written",

@@ -12,9 +12,7 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
-from processes import children
-from served import Served
-from waiting import until
+from served import Served, children, until
 
 Serve = Callable[..., Served]
 

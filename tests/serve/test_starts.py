@@ -8,8 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from served import Served
-from waiting import until
+from served import Served, until
 
 Serve = Callable[..., Served]
 

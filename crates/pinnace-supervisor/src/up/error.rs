@@ -51,8 +51,6 @@ pub enum UpError {
         service: ServiceName,
         /// Why.
         reason: String,
-        /// What it wrote last, where nobody has seen it yet.
-        last_lines: Vec<String>,
         /// How the command ends.
         code: ExitCode,
     },
@@ -71,14 +69,16 @@ impl UpError {
         }
     }
 
-    /// More lines: the places in the manifest, or what a service wrote last.
+    /// More lines: the places in the manifest.
     pub fn detail(&self) -> Vec<String> {
         match self {
             Self::NotEnforced(found) => found.render().lines().map(str::to_owned).collect(),
-            Self::NeverReady { last_lines, .. } => last_lines.clone(),
-            Self::Folder(_) | Self::Storage { .. } | Self::MissingSecret(_) | Self::Listen { .. } | Self::System(_) => {
-                Vec::new()
-            }
+            Self::Folder(_)
+            | Self::Storage { .. }
+            | Self::MissingSecret(_)
+            | Self::Listen { .. }
+            | Self::System(_)
+            | Self::NeverReady { .. } => Vec::new(),
         }
     }
 
