@@ -6,8 +6,9 @@ bin=$1
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy" python/pinnace/src python/pinnace-runtime/src
-MYPYPATH=tests/serve "$bin/mypy" tests/serve
-MYPYPATH=tests/soak "$bin/mypy" tests/soak
+"$bin/mypy" tests/support tests/conftest.py
+for folder in tests/serve tests/up tests/soak tests/e2e; do
+    MYPYPATH=$folder:tests/support "$bin/mypy" "$folder"
+done
 MYPYPATH=benches "$bin/mypy" benches
-MYPYPATH=tests/e2e "$bin/mypy" tests/e2e
 MYPYPATH=docs "$bin/mypy" docs tests/docs

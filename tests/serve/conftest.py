@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import LONGEST_WAIT, Served
+from served import Served
 
 APPS = Path(__file__).parent / "apps"
-
-
-@pytest.fixture(scope="session")
-def binary() -> Path:
-    named = os.environ.get("PINNACE_BIN")
-    assert named, "PINNACE_BIN names the binary under test; `make test` sets it"
-    return Path(named)
 
 
 @pytest.fixture
@@ -38,6 +30,4 @@ def serve(binary: Path, folder: Path) -> Iterator[Callable[..., Served]]:
 
     yield start
     for served in running:
-        if served.process.poll() is None:
-            served.process.kill()
-            served.process.wait(LONGEST_WAIT)
+        served.kill()

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
-from served import Served, children, until
+from processes import children
+from served import Served
+from waiting import until
 
 Serve = Callable[..., Served]
 

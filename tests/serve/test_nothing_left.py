@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import until
+from processes import is_gone, lives, marked
+from waiting import until
 
 # It leaves its session and is forked twice, as a daemon does, and says its number.
 DAEMON = """
@@ -47,30 +48,6 @@ subprocess.Popen(["sleep", "1000"])
 subprocess.Popen(["setsid", "-f", "sleep", "1000"])
 """
 ROUNDS = 12
-
-
-def marked(mark: str) -> set[int]:
-    """The processes that have inherited a mark in their environment."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
-                found.add(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def is_gone(mark: str) -> bool:
-    return not marked(mark)
-
-
-def lives(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat[stat.rindex(")") + 2] not in "ZX"
 
 
 @pytest.fixture

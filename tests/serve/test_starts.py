@@ -8,7 +8,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from served import Served, until
+from served import Served
+from waiting import until
 
 Serve = Callable[..., Served]
 

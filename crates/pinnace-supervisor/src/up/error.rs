@@ -51,6 +51,8 @@ pub enum UpError {
         service: ServiceName,
         /// Why.
         reason: String,
+        /// What it wrote last, where nobody has seen it yet.
+        last_lines: Vec<String>,
         /// How the command ends.
         code: ExitCode,
     },
@@ -69,16 +71,14 @@ impl UpError {
         }
     }
 
-    /// More lines: the places in the manifest.
+    /// More lines: the places in the manifest, or what a service wrote last.
     pub fn detail(&self) -> Vec<String> {
         match self {
             Self::NotEnforced(found) => found.render().lines().map(str::to_owned).collect(),
-            Self::Folder(_)
-            | Self::Storage { .. }
-            | Self::MissingSecret(_)
-            | Self::Listen { .. }
-            | Self::System(_)
-            | Self::NeverReady { .. } => Vec::new(),
+            Self::NeverReady { last_lines, .. } => last_lines.clone(),
+            Self::Folder(_) | Self::Storage { .. } | Self::MissingSecret(_) | Self::Listen { .. } | Self::System(_) => {
+                Vec::new()
+            }
         }
     }
 

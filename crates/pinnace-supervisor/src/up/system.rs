@@ -31,6 +31,8 @@ use crate::signals::{Asked, Signals};
 const EVENTS: usize = 1024;
 /// Commands and changes likewise.
 const COMMANDS: usize = 64;
+/// The last lines of a service for which a strict system ends.
+const LAST_LINES: usize = 20;
 
 /// All members and what is known of them.
 #[derive(Debug)]
@@ -237,12 +239,19 @@ impl System {
         let failed = self.members.iter().find_map(|member| Some((member, member.failure?)));
         match failed {
             None => Ok(()),
-            Some((member, code)) => Err(UpError::NeverReady {
-                service: member.name.clone(),
-                reason: member.reason.clone().unwrap_or_else(|| "its log says why".to_owned()),
-                code,
-            }),
+            Some((member, code)) => {
+                let reason = member.reason.clone().unwrap_or_else(|| "its log says why".to_owned());
+                // A strict system ends before its services' lines are shown.
+                let last_lines = if self.config.strict { self.last_lines(member, &reason) } else { Vec::new() };
+                Err(UpError::NeverReady { service: member.name.clone(), reason, last_lines, code })
+            }
         }
+    }
+
+    /// What a service wrote last, and what was said about it, but for what is said anyway.
+    fn last_lines(&self, member: &Member, reason: &str) -> Vec<String> {
+        let last = self.logs.tail(Some(&member.name), LAST_LINES);
+        last.iter().map(|line| line.text.clone()).filter(|text| text != reason).collect()
     }
 }
 

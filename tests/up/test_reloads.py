@@ -1,0 +1,110 @@
+"""A change of a service's files reloads that service alone, and no request is lost by it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from harbour import Harbour, Up, edit
+from load import Load
+from waiting import until
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture
+def up(harbour: Harbour, start: Start) -> Iterator[Up]:
+    harbour.service("front", route="/", calls=["back"])
+    harbour.service("back", "wsgi_app.py", route="/back", workers=2)
+    up = start().settled()
+    yield up
+    assert up.end() == 0
+
+
+@pytest.mark.parametrize(("name", "other", "path"), [("front", "back", "/"), ("back", "front", "/back")])
+def test_a_change_reloads_that_service_alone_and_no_request_fails(
+    harbour: Harbour, up: Up, name: str, other: str, path: str
+) -> None:
+    before, undisturbed = up.workers(name), up.workers(other)
+    main = harbour.folder / name / "main.py"
+    with Load(up, name, path) as load:
+        load.until_answered_by("one")
+        for old, new in (("one", "second"), ("second", "the-third")):
+            edit(main, f'VERSION = "{old}"', f'VERSION = "{new}"')
+            load.until_answered_by(new)
+    up.wait_for(rf"{name} +\| pinnace: main\.py changed: reloading")
+    until(lambda: not up.workers(name) & before, "the old workers have ended")
+    assert up.workers(other) == undisturbed and up.service(other)["restarts"] == up.service(name)["restarts"] == 0
+    assert not up.says(rf"{other} +\| pinnace: .*reload")
+
+
+def test_a_broken_change_keeps_the_old_workers_and_says_so(harbour: Harbour, up: Up) -> None:
+    main = harbour.folder / "front/main.py"
+    before = up.workers("front")
+    with Load(up, "front", "/") as load:
+        load.until_answered_by("one")
+        edit(main, 'VERSION = "one"', "import nothing_of_that_name")
+        up.wait_for("No module named 'nothing_of_that_name'")
+        up.wait_for("the old workers go on; save a change to try again")
+        assert up.workers("front") == before
+        assert "nothing_of_that_name" in up.service("front")["reason"]
+        load.until_answered_by("one")
+        edit(main, "import nothing_of_that_name", 'VERSION = "mended"')
+        load.until_answered_by("mended")
+    assert up.service("front")["reason"] is None
+
+
+def test_a_change_during_a_reload_is_not_forgotten(harbour: Harbour, up: Up) -> None:
+    main = harbour.folder / "front/main.py"
+    with Load(up, "front", "/") as load:
+        versions = ["one", "two-2", "three-3", "four-and-4", "five-and-more-5"]
+        for seen, (old, new) in enumerate(itertools.pairwise(versions), start=1):
+            edit(main, f'VERSION = "{old}"', f'VERSION = "{new}"')
+            # The change is noticed, its reload is not awaited.
+            until(functools.partial(has_told, up, seen), "the change is told")
+        load.until_answered_by("five-and-more-5")
+
+
+def has_told(up: Up, changes: int) -> bool:
+    return sum("main.py changed" in line for line in up.lines) >= changes
+
+
+def test_files_that_do_not_count_reload_nothing(harbour: Harbour, up: Up) -> None:
+    folder = harbour.folder / "front"
+    (folder / ".gitignore").write_text("ignored.txt\n")
+    until(lambda: up.says("changed: reloading"), "the list itself counts")
+    until(lambda: up.is_in("front", "ready"), "it is reloaded")
+    before = up.workers("front")
+    for name in ("ignored.txt", "db.sqlite3", "main.pyc", ".main.py.swp", "notes.log"):
+        (folder / name).write_text("x\n")
+    (folder / "__pycache__").mkdir(exist_ok=True)
+    (folder / "__pycache__/x.pyc").write_text("x\n")
+    # What counts is told after what does not, so that its reload is the only one.
+    (folder / "counts.txt").write_text("x\n")
+    up.wait_for(r"counts\.txt changed: reloading")
+    until(lambda: up.is_in("front", "ready") and not up.workers("front") & before, "it is reloaded")
+    assert sum("changed" in line for line in up.lines) == 2, up.text
+
+
+def test_a_program_is_ended_and_started_anew_when_its_files_change(harbour: Harbour, start: Start) -> None:
+    folder = harbour.program("program", route="/")
+    up = start().settled()
+    before = up.leader("program")
+    edit(folder / "program.py", 'VERSION = "one"', 'VERSION = "second"')
+    up.wait_for(r"program\.py changed: restarting")
+    until(lambda: '"VERSION": "second"' in up.get("/")[1], "the new code answers")
+    assert up.leader("program") != before and up.service("program")["restarts"] == 0
+    assert up.end() == 0
+
+
+def test_without_watching_nothing_is_reloaded(harbour: Harbour, start: Start) -> None:
+    folder = harbour.service("front", route="/")
+    up = start("--no-watch").settled()
+    edit(folder / "main.py", 'VERSION = "one"', 'VERSION = "second"')
+    assert up.command("logs", "front").returncode == 0
+    assert up.get("/")[1].startswith("one ")
+    assert up.command("restart", "front").returncode == 0
+    until(lambda: up.get("/")[1].startswith("second "), "the new code answers")
+    assert up.end() == 0 and not up.says("changed")
