@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pinnace_manifest::Diagnostics;
+use pinnace_os::port_owners;
 use pinnace_types::{ExitCode, ServiceName};
 
 use super::folder::FolderError;
@@ -71,11 +72,15 @@ impl UpError {
         }
     }
 
-    /// More lines: the places in the manifest, or what a service wrote last.
+    /// More lines: the places in the manifest, who has an address, what a service wrote last.
     pub fn detail(&self) -> Vec<String> {
         match self {
             Self::NotEnforced(found) => found.render().lines().map(str::to_owned).collect(),
             Self::NeverReady { last_lines, .. } => last_lines.clone(),
+            Self::Listen { address, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                let owners = port_owners(address.port()).into_iter();
+                owners.map(|owner| format!("process {} ({}) listens there", owner.pid, owner.name)).collect()
+            }
             Self::Folder(_) | Self::Storage { .. } | Self::MissingSecret(_) | Self::Listen { .. } | Self::System(_) => {
                 Vec::new()
             }
@@ -88,13 +93,28 @@ impl UpError {
             Self::Folder(error) => error.hint(),
             Self::Storage { .. } => Some("free space on the disk, or mend the rights of the folder".to_owned()),
             Self::MissingSecret(_) => Some("export it, or write it to `.env` beside `pinnace.toml`".to_owned()),
-            Self::Listen { who, address, source } if source.kind() == io::ErrorKind::AddrInUse => Some(format!(
-                "`ss -ltnp 'sport = :{}'` names the process that has it; or choose another with --{who} {}:PORT",
-                address.port(),
-                address.ip()
-            )),
+            Self::Listen { who, address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some(format!("end what listens there, or choose another with --{who} {}:PORT", address.ip()))
+            }
             Self::NeverReady { service, .. } => Some(format!("`.pinnace/logs/{service}.log` has what it wrote")),
             Self::NotEnforced(_) | Self::Listen { .. } | Self::System(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::UpError;
+
+    #[test]
+    fn whoever_has_an_address_is_named() {
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = taken.local_addr().unwrap();
+        let source = pinnace_os::listen(address).unwrap_err();
+        let error = UpError::Listen { who: "gateway".parse().unwrap(), address, source };
+        assert!(error.detail()[0].starts_with(&format!("process {} (", std::process::id())), "{:?}", error.detail());
+        assert!(error.hint().unwrap().contains("--gateway 127.0.0.1:PORT"));
     }
 }

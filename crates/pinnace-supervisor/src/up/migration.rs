@@ -49,3 +49,58 @@ pub(crate) async fn migrate(
     };
     Ok(runner.run(step).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pinnace_manifest::Manifest;
+
+    use super::{MigrationError, StepRunner, migrate};
+    use crate::up::Logs;
+
+    /// Runs a migration with a program `python` in its environment that is a link to the shell.
+    async fn run(root: &Path, line: &str) -> (Result<(), MigrationError>, Vec<String>) {
+        fs_err::create_dir_all(root.join("orders")).unwrap();
+        let text = format!(
+            "[system]\nname = \"shop\"\n[service.orders]\npath = \"orders\"\n\
+             database = {{ engine = \"sqlite\", migrate = \"{line}\" }}\n"
+        );
+        fs_err::write(root.join("pinnace.toml"), text).unwrap();
+        let manifest = Manifest::load(&root.join("pinnace.toml")).unwrap();
+        let bin = root.join("bin");
+        if !bin.exists() {
+            fs_err::create_dir(&bin).unwrap();
+            fs_err::os::unix::fs::symlink("/bin/sh", bin.join("python")).unwrap();
+        }
+        let logs = Logs::open(&root.join("logs"));
+        let guard = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guard.sh");
+        let mut path = bin.into_os_string();
+        path.push(":/usr/bin:/bin");
+        let variables = [("PATH".into(), path), ("DATABASE_URL".into(), "sqlite:////x".into())];
+        let service = manifest.service("orders").unwrap();
+        let end = migrate(&StepRunner::new(guard, logs.clone()), service, &variables).await;
+        (end, logs.tail(None, 50).iter().map(|line| line.text.clone()).collect())
+    }
+
+    #[tokio::test]
+    async fn it_runs_in_the_folder_and_with_the_environment_of_its_service() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("orders")).unwrap();
+        fs_err::write(root.path().join("orders/migrate"), "echo up to date: $DATABASE_URL\n").unwrap();
+        let (end, lines) = run(root.path(), "python migrate").await;
+        end.unwrap();
+        assert_eq!(lines, ["$ python migrate", "up to date: sqlite:////x"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_is_told_with_its_command_and_its_last_lines() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir(root.path().join("orders")).unwrap();
+        fs_err::write(root.path().join("orders/migrate"), "echo no such table: orders >&2; exit 1\n").unwrap();
+        let (end, _) = run(root.path(), "python migrate").await;
+        let error = end.unwrap_err();
+        assert_eq!(error.to_string(), "the migration failed: `python migrate` ended with exit code 1");
+        assert_eq!(error.detail(), ["no such table: orders"]);
+    }
+}

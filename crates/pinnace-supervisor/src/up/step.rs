@@ -30,8 +30,8 @@ pub(crate) struct StepRunner {
     permits: Arc<Semaphore>,
 }
 
-/// What is run.
-#[derive(Clone, Copy, Debug)]
+/// What is run. It has no `Debug`: variables hold secrets.
+#[derive(Clone, Copy)]
 pub(crate) struct Step<'a> {
     /// Whose step it is.
     pub(crate) service: &'a ServiceName,
