@@ -37,8 +37,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pinnace_manifest::{Manifest, Run, Service};
 use pinnace_os::{Lifetime, family};
-use pinnace_types::ServiceName;
 use pinnace_types::control::SystemView;
+use pinnace_types::{Secret, ServiceName};
 use tokio::sync::{mpsc, watch as tokio_watch};
 
 pub use config::UpConfig;
@@ -193,7 +193,7 @@ fn preparation(config: &UpConfig, folder: &Arc<StateFolder>, logs: &Logs, member
         Run::External { url: Some(url) } => Some((service.name.clone(), url.expose().to_owned())),
         Run::External { url: None } | Run::Hosted { .. } | Run::Command(_) => None,
     });
-    let urls = own.chain(outside).collect();
+    let urls = own.chain(outside).map(|(name, url)| (name, Secret::new(url))).collect();
     Preparation::new(Means {
         manifest: config.manifest.clone(),
         folder: Arc::clone(folder),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pinnace_manifest::{Manifest, Service};
-use pinnace_types::{ExitCode, ServiceName};
+use pinnace_types::{ExitCode, Secret, ServiceName};
 
 use super::environment::{Environments, is_wanted};
 use super::folder::StateFolder;
@@ -23,7 +23,7 @@ pub(super) struct Preparation {
     environments: Environments,
     runner: StepRunner,
     ports: BTreeMap<ServiceName, u16>,
-    urls: BTreeMap<ServiceName, String>,
+    urls: BTreeMap<ServiceName, Secret<String>>,
     migrates: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Means {
     /// Where each service listens.
     pub(super) ports: BTreeMap<ServiceName, u16>,
     /// What callers get.
-    pub(super) urls: BTreeMap<ServiceName, String>,
+    pub(super) urls: BTreeMap<ServiceName, Secret<String>>,
     pub(super) migrates: bool,
 }
 

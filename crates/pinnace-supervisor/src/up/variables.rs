@@ -32,8 +32,8 @@ const OWN: [&str; 11] = [
 pub(crate) struct Given<'a> {
     /// Where it is reached.
     pub(crate) port: Option<u16>,
-    /// Where every service is reached.
-    pub(crate) urls: &'a BTreeMap<ServiceName, String>,
+    /// Where every service is reached; the address of one outside may hold a password.
+    pub(crate) urls: &'a BTreeMap<ServiceName, Secret<String>>,
     /// The folder of its `SQLite` database.
     pub(crate) data: &'a Path,
     /// Its environment, where it has one.
@@ -72,7 +72,7 @@ pub(crate) fn variables(
     }
     for called in &service.calls {
         if let Some(url) = given.urls.get(called) {
-            set(&environment::service_url(called), url.into());
+            set(&environment::service_url(called), url.expose().into());
         }
     }
     if let Some(url) = database_url(service, given.data) {
@@ -173,6 +173,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use pinnace_manifest::Manifest;
+    use pinnace_types::Secret;
 
     use super::{Given, missing_secrets, variables};
     use crate::up::environment::Prepared;
@@ -196,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let manifest = manifest(folder.path(), SHOP);
         fs_err::write(folder.path().join(".env"), "# keys\nexport STRIPE_KEY_OF_THE_TEST='sk_1=2'\n").unwrap();
-        let urls = BTreeMap::from([("catalog".parse().unwrap(), "http://127.0.0.1:4000".to_owned())]);
+        let urls = BTreeMap::from([("catalog".parse().unwrap(), Secret::new("http://127.0.0.1:4000".to_owned()))]);
         let venv = PathBuf::from("/envs/orders");
         let python = Prepared { python: venv.join("bin/python"), bin: venv.join("bin"), venv };
         let given = Given { port: Some(4001), urls: &urls, data: Path::new("/data/orders"), python: Some(&python) };
