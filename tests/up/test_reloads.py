@@ -56,6 +56,24 @@ def test_a_broken_change_keeps_the_old_workers_and_says_so(harbour: Harbour, up:
     assert up.service("front")["reason"] is None
 
 
+def test_whoever_looks_after_a_reload_sees_the_new_code(harbour: Harbour, start: Start) -> None:
+    harbour.service("front", route="/")
+    # At this level the gateway tells when it has heard of a change.
+    up = start(PINNACE_LOG="debug").settled()
+    # Now it holds a connection to the old workers, which answer on it for a while.
+    assert up.get("/")[1].startswith("one ")
+    heard = tables(up)
+    edit(harbour.folder / "front/main.py", 'VERSION = "one"', 'VERSION = "second"')
+    up.wait_for("reloaded in")
+    until(lambda: tables(up) > heard, "the gateway has heard of it")
+    assert up.get("/")[1].startswith("second ")
+    assert up.end() == 0
+
+
+def tables(up: Up) -> int:
+    return up.command("logs", "gateway").stdout.count("table read again")
+
+
 def test_a_change_during_a_reload_is_not_forgotten(harbour: Harbour, up: Up) -> None:
     main = harbour.folder / "front/main.py"
     with Load(up, "front", "/") as load:

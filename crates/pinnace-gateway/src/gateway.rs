@@ -25,21 +25,28 @@ use crate::table::{Found, Table};
 pub struct Gateway(Arc<Inner>);
 
 struct Inner {
-    table: RwLock<Arc<Table>>,
-    client: Client,
+    routing: RwLock<Arc<Routing>>,
     access_log: Option<LogFormat>,
+}
+
+/// Where requests go, and the connections on which they go there.
+struct Routing {
+    table: Table,
+    client: Client,
 }
 
 impl Gateway {
     /// A gateway with this table; without a format it logs no requests.
     pub fn new(table: Table, access_log: Option<LogFormat>) -> Self {
-        let client = Client::new(ClientConfig::default());
-        Self(Arc::new(Inner { table: RwLock::new(Arc::new(table)), client, access_log }))
+        Self(Arc::new(Inner { routing: RwLock::new(Arc::new(Routing::new(table))), access_log }))
     }
 
     /// Takes another table for all requests from now on; those that are on their way keep theirs.
+    ///
+    /// Connections are made anew too: one that was kept leads to the process that it led to before, and whoever has
+    /// just reloaded a service wants to see the new code.
     pub fn replace(&self, table: Table) {
-        *self.0.table.write() = Arc::new(table);
+        *self.0.routing.write() = Arc::new(Routing::new(table));
     }
 
     async fn answer(
@@ -63,7 +70,8 @@ impl Gateway {
         let Some(authority) = headers::authority(&request) else {
             return Err(Refusal::new(Problem::new(ErrorCode::BadRequest, "the request must name one host")));
         };
-        let table = Arc::clone(&self.0.table.read());
+        let routing = Arc::clone(&self.0.routing.read());
+        let table = &routing.table;
         let route = match table.find(&headers::host_without_port(&authority), request.uri().path()) {
             Found::Route(route) => route,
             Found::Refused(refusal) => {
@@ -83,7 +91,7 @@ impl Gateway {
             head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         let forward = Forward {
-            client: &self.0.client,
+            client: &routing.client,
             route,
             head,
             body,
@@ -92,6 +100,12 @@ impl Gateway {
             connection,
         };
         forward.run().await
+    }
+}
+
+impl Routing {
+    fn new(table: Table) -> Self {
+        Self { table, client: Client::new(ClientConfig::default()) }
     }
 }
 
@@ -131,7 +145,7 @@ impl Handler for Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Gateway").field("table", &self.0.table.read()).finish_non_exhaustive()
+        formatter.debug_struct("Gateway").field("table", &self.0.routing.read().table).finish_non_exhaustive()
     }
 }
 

@@ -236,3 +236,28 @@ async fn a_new_table_counts_from_the_next_request_on() {
     gateway.replace(table(None, &json!([{ "path": "/", "service": "orders", "upstream": orders }])));
     assert_eq!(get(address, "/x").await.1["service"], "orders");
 }
+
+#[tokio::test]
+async fn with_a_new_table_no_request_goes_to_a_process_that_only_an_old_connection_leads_to() {
+    // As while a service is reloaded: whoever accepted before goes on answering, whoever accepts now is another.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for connection in 1.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{connection}");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let routes = json!([{ "path": "/", "service": "orders", "upstream": upstream }]);
+    let (gateway, address) = gateway(None, routes.clone()).await;
+    assert_eq!(get(address, "/").await.1, 1);
+    assert_eq!(get(address, "/").await.1, 1, "connections are kept");
+    gateway.replace(table(None, &routes));
+    assert_eq!(get(address, "/").await.1, 2);
+}

@@ -96,7 +96,8 @@ impl System {
     /// An instance has new workers, or keeps the old ones for a reason.
     pub(super) fn has_reloaded(&mut self, index: usize, key: u64, reason: Option<String>) {
         let member = &mut self.members[index];
-        if reason.is_none() {
+        let has_new_workers = reason.is_none();
+        if has_new_workers {
             member.dirty = false;
         }
         member.reason = reason;
@@ -105,9 +106,13 @@ impl System {
         {
             instance.stage = Stage::Ready;
         }
+        if has_new_workers {
+            self.reload_gateway();
+        }
     }
 
-    /// The gateway reads its table again; one that does not answer yet is told once it does.
+    /// The gateway reads its table again and makes its connections anew, so that none leads to a process that another
+    /// has taken over from; one that does not answer yet is told once it does.
     pub(super) fn reload_gateway(&self) {
         let gateways = self.members.iter().filter(|member| matches!(member.what, What::Gateway));
         for instance in gateways.flat_map(|member| &member.instances).filter(|instance| instance.answers()) {
@@ -166,6 +171,7 @@ impl System {
                     member.instances.iter().any(|instance| instance.identity.key == *key && instance.counts())
                 };
                 replacement.old.retain(counts);
+                self.reload_gateway();
                 if replacement.old.is_empty() {
                     self.reconcile(index);
                     self.do_again(index);
