@@ -42,9 +42,11 @@ impl RuntimeArgs {
     }
 }
 
-/// The folder of the workspace's `Cargo.toml`.
+/// The folder of the workspace's `Cargo.toml`. Cargo says it to what it runs: a target folder may serve several checkouts,
+/// so that what it said when this was compiled may be another one's.
 pub(crate) fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    own.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
 }
 
 fn target_dir(root: &Path) -> Result<PathBuf, String> {
