@@ -36,6 +36,7 @@ CHAPTERS = (
     "hosting/fastapi.md",
     "hosting/flask.md",
     "hosting/any-program.md",
+    "doctor.md",
 )
 PORTS = (8000, 8080, 7070)
 # Longest time for a command, and for what one that goes on is to write.
