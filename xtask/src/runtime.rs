@@ -45,7 +45,7 @@ impl RuntimeArgs {
 /// The folder of the workspace's `Cargo.toml`. Cargo says it to what it runs: a target folder may serve several checkouts,
 /// so that what it said when this was compiled may be another one's.
 pub(crate) fn workspace_root() -> PathBuf {
-    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     own.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
 }
 
