@@ -103,8 +103,8 @@ def generator(report: dict[str, Any], rate: float) -> list[str]:
         complaints.append(f"{report['overflow']} operations found no room: the shop was far too slow")
     if report["panicked"]:
         complaints.append(f"{report['panicked']} operations of the generator panicked")
-    if report["operations_per_second"] < rate * 0.98:
-        complaints.append(f"only {report['operations_per_second']:.1f} operations/s began, not {rate:.0f}")
+    if report["requests_per_second"] < rate * 0.98:
+        complaints.append(f"only {report['requests_per_second']:.1f} requests/s were made, not {rate:.0f}")
     begun = sum(row["begun"] for row in report["operations"])
     if begun + report["overflow"] != report["scheduled"]:
         complaints.append(f"{report['scheduled']} operations were due and {begun} have ended")

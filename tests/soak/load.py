@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import sqlite3
 import statistics
 import subprocess
@@ -19,6 +20,8 @@ from faults import Faults, Plan
 from system import SoakError, System, until
 
 MIX = "browse=50,product=30,basket=10,order=10"
+# Browse and product one, basket two, order three; and one for each shopper who is new, of whom each order needs one.
+REQUESTS_AN_OPERATION = 1.4
 # The load's own time to come to its end, and to settle orders whose answers got lost.
 LONGEST_AFTER = 120.0
 
@@ -26,6 +29,7 @@ LONGEST_AFTER = 120.0
 @dataclass(frozen=True)
 class LoadOptions:
     generator: Path
+    # Requests a second.
     rate: float
     plan: Plan
     # By which times are multiplied, where the machine does other things as well.
@@ -68,6 +72,7 @@ def run(system: System, options: LoadOptions, seed: int) -> tuple[dict[str, Any]
     figures = {
         "seconds": round(report["seconds"], 1),
         "rate": options.rate,
+        "operations_per_second": round(report["operations_per_second"], 1),
         "mix": MIX,
         "operations": report["all"]["begun"],
         "requests": report["all"]["requests"],
@@ -90,7 +95,8 @@ def load(system: System, options: LoadOptions, seed: int) -> dict[str, Any]:
     file = system.root / "load.json"
     file.unlink(missing_ok=True)
     command = [str(options.generator), "shop", f"http://127.0.0.1:{system.gateway}"]
-    command += ["--rate", str(options.rate), "--for", f"{options.plan.seconds:g}s", "--mix", MIX]
+    operations = math.ceil(options.rate / REQUESTS_AN_OPERATION)
+    command += ["--rate", str(operations), "--for", f"{options.plan.seconds:g}s", "--mix", MIX]
     command += ["--seed", str(seed), "--name", f"soak{seed}", "--report", str(file)]
     if options.sabotage == "overflow":
         command += ["--outstanding", "1"]

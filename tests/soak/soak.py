@@ -115,7 +115,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--short", action="store_true", help="some seconds each, for CI")
     parser.add_argument("--seed", type=int, default=None, help="[default: the one after the last in the log]")
-    parser.add_argument("--rate", type=float, default=None, help="operations a second [default: 150, short 50]")
+    parser.add_argument("--rate", type=float, default=None, help="requests a second [default: 150, short 50]")
     parser.add_argument("--seconds", type=float, default=None, help="of the load [default: 60, short 15]")
     parser.add_argument("--rounds", type=int, default=None, help="of kills [default: 50, short 3]")
     parser.add_argument("--resume", action="store_true", help="go on with the last run, if it was interrupted")

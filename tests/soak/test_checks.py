@@ -81,7 +81,7 @@ def test_any_other_failed_request_is_complained_about_by_name() -> None:
 REPORT = {
     "overflow": 0,
     "panicked": 0,
-    "operations_per_second": 149.9,
+    "requests_per_second": 149.9,
     "scheduled": 9000,
     "operations": [{"begun": 8000}, {"begun": 1000}],
 }
@@ -92,7 +92,7 @@ REPORT = {
     [
         {"overflow": 1, "scheduled": 9001},
         {"panicked": 1},
-        {"operations_per_second": 120.0},
+        {"requests_per_second": 120.0},
         {"scheduled": 9001},
     ],
 )
