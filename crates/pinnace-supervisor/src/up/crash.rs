@@ -28,7 +28,8 @@ impl System {
 
     fn has_crashed(&mut self, index: usize, instance: &Instance, exit: Exit) {
         let (message, code) = self.why(index, instance, exit);
-        if self.was_replacement(index, instance.identity.key, &message) {
+        if self.was_replacement(index, instance.identity.key, &message) || self.was_addition(index, instance, &message)
+        {
             return;
         }
         let member = &mut self.members[index];
@@ -53,6 +54,25 @@ impl System {
         member.reason = Some(message.clone());
         self.say(index, &format!("{message}; started again in {}", HumanDuration::new(pause)));
         self.start_later(index, pause);
+    }
+
+    /// Whether it was to run beside others that go on, and has never answered: then it is not tried again, as whoever
+    /// asked for it is told so.
+    fn was_addition(&mut self, index: usize, instance: &Instance, message: &str) -> bool {
+        let member = &mut self.members[index];
+        let answering = member.instances.iter().filter(|instance| instance.answers()).count();
+        let living = member.instances.iter().filter(|instance| instance.counts()).count();
+        // Nobody asked for one that takes the place of a crashed one: it is tried until it runs.
+        let asked = member.replacement.is_none() && (!member.waiters.is_empty() || living >= member.wanted as usize);
+        if instance.stage != Stage::Starting || answering == 0 || !asked {
+            return false;
+        }
+        member.wanted = member.wanted.min(u32::try_from(answering).unwrap_or(u32::MAX));
+        member.reason = Some(message.to_owned());
+        let refusal = member.failed();
+        member.refuse_waiters(&refusal);
+        self.say(index, &format!("the new instance did not start ({message}); the others go on"));
+        true
     }
 
     /// Why an instance has ended, in words, and how `up` ends where that was its first start.
