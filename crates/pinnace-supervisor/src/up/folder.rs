@@ -160,7 +160,7 @@ impl StateFolder {
     /// The file with the hub's token, made where there is none. It stays the same over starts.
     pub(crate) fn hub_token(&self) -> Result<PathBuf, FolderError> {
         let path = self.run().join("hub-token");
-        let known = fs_err::read_to_string(&path).is_ok_and(|token| token.trim().len() >= 16);
+        let known = fs_err::read_to_string(&path).is_ok_and(|token| is_token(token.trim()));
         if !known {
             let mut bytes = [0_u8; 32];
             getrandom::fill(&mut bytes).map_err(|error| FolderError::at(&path)(io::Error::other(error)))?;
@@ -360,6 +360,11 @@ fn check_format(path: &Path) -> Result<(), FolderError> {
         }
         Err(error) => Err(FolderError::at(&file)(error)),
     }
+}
+
+/// Whether a text is long enough to be a secret and can stand in a header.
+fn is_token(text: &str) -> bool {
+    text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
