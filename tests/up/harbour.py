@@ -79,6 +79,13 @@ def edit(file: Path, old: str, new: str) -> None:
     beside.rename(file)
 
 
+def inherited(runtime: Path) -> tuple[dict[str, str], str]:
+    """The environment of a `pinnace up` and of all that it starts, and the mark in it by which they are found."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    identity = uuid.uuid4().hex
+    return own | {"XDG_RUNTIME_DIR": str(runtime), "MARK": identity}, f"MARK={identity}"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a request was answered with."""
@@ -100,9 +107,8 @@ class Up(Program):
         self.folder = folder
         # The path of a socket is short.
         self.runtime = Path(tempfile.mkdtemp(prefix="up-"))
-        self.mark = f"MARK={uuid.uuid4().hex}"
-        own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        self.environment = own | {"XDG_RUNTIME_DIR": str(self.runtime), **environment, "MARK": self.mark[5:]}
+        own, self.mark = inherited(self.runtime)
+        self.environment = own | environment
         addresses: tuple[str, ...] = () if "--gateway" in arguments else ("--gateway", "127.0.0.1:0")
         command = [str(binary), "up", "--hub", "127.0.0.1:0", *addresses, *arguments]
         super().__init__(command, folder, self.environment)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import signal
 import socket
 import zipfile
 from collections.abc import Callable
@@ -102,13 +103,20 @@ def test_an_environment_is_made_kept_changed_without_a_failed_request_and_made_a
     assert up.end() == 0
 
 
-def test_without_a_network_it_is_said_why_no_environment_is_made(harbour: Harbour, start: Start) -> None:
+def test_an_environment_that_was_cut_short_is_made_anew_and_without_a_network_it_is_said_why_it_is_not(
+    harbour: Harbour, start: Start
+) -> None:
     front = harbour.service("front", venv=None)
     (front / "requirements.txt").write_text("tiny\n")
     harbour.service("whole")
     with socket.create_server(("127.0.0.1", 0)) as holder:
         closed = holder.getsockname()[1]
     index = {"PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple", "PIP_RETRIES": "1", "PIP_CONFIG_FILE": "/dev/null"}
+    up = start(**index)
+    until(lambda: bool(list(harbour.folder.glob(".pinnace/envs/front-*/bin/python"))), "it is being made")
+    up.tell(signal.SIGKILL)
+    until(lambda: not up.left(), "nothing is left of the installer")
+    up.wait()
     up = start(**index)
     up.wait_for("hint: the package index cannot be reached")
     up.settled()

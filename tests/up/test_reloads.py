@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harbour import Harbour, Up, edit
@@ -126,3 +127,46 @@ def test_without_watching_nothing_is_reloaded(harbour: Harbour, start: Start) ->
     assert up.command("restart", "front").returncode == 0
     until(lambda: up.get("/")[1].startswith("second "), "the new code answers")
     assert up.end() == 0 and not up.says("changed")
+
+
+@pytest.mark.parametrize("wish", [("restart", "front"), ("scale", "front=3")])
+def test_what_does_not_import_is_refused_and_the_old_instances_go_on(
+    harbour: Harbour, start: Start, wish: tuple[str, str]
+) -> None:
+    folder = harbour.service("front", route="/")
+    up = start("--no-watch").settled()
+    leader = up.leader("front")
+    with Load(up, "front", "/") as load:
+        load.until_answered_by("one")
+        edit(folder / "main.py", 'VERSION = "one"', "import nothing_of_that_name")
+        ended = up.command(*wish)
+        assert ended.returncode == 8 and "nothing_of_that_name" in ended.stderr, ended
+        load.until_answered_by("one")
+        until(lambda: len(up.service("front")["instances"]) == 1, "what did not start has ended")
+        assert up.leader("front") == leader and up.is_in("front", "ready")
+        edit(folder / "main.py", "import nothing_of_that_name", 'VERSION = "mended"')
+        assert up.command("restart", "front").returncode == 0
+        load.until_answered_by("mended")
+    assert len([one for one in up.service("front")["instances"] if one["state"] == "ready"]) == 1
+    assert up.end() == 0
+
+
+def test_changes_restarts_and_scaling_at_once_fail_no_request(harbour: Harbour, start: Start) -> None:
+    main = harbour.service("front", route="/", workers=2) / "main.py"
+    up = start().settled()
+    versions = [f"version-{'x' * length}" for length in range(1, 7)]
+    with Load(up, "front", "/") as load, ThreadPoolExecutor() as terminals:
+        load.until_answered_by("one")
+        old = "one"
+        wishes = []
+        for number, new in zip((3, 1, 4, 2, 3, 1), versions, strict=True):
+            edit(main, f'VERSION = "{old}"', f'VERSION = "{new}"')
+            old = new
+            # None waits for another, as from several terminals.
+            wishes += [terminals.submit(up.command, "scale", f"front={number}")]
+            wishes += [terminals.submit(up.command, "restart", "front")]
+        assert [wish.result().returncode for wish in wishes] == [0] * len(wishes)
+        load.until_answered_by(versions[-1])
+    until(lambda: up.is_in("front", "ready"), "it is ready")
+    assert len([one for one in up.service("front")["instances"] if one["state"] == "ready"]) in (1, 2, 3, 4)
+    assert up.service("front")["restarts"] == 0 and up.end() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -127,3 +128,26 @@ def test_ports_stay_the_same_over_starts(harbour: Harbour, start: Start) -> None
         urls.append([service["url"] for service in up.ps()["services"]])
         assert up.end() == 0
     assert urls[0] == urls[1]
+    # One that somebody else has taken meanwhile is given up for another.
+    with socket.create_server(("127.0.0.1", int(urls[0][2].rsplit(":")[-1]))):
+        up = start().settled()
+        after = [service["url"] for service in up.ps()["services"]]
+        assert up.end() == 0
+    assert after[:2] == urls[0][:2] and after[2] != urls[0][2]
+
+
+def test_damaged_files_of_an_earlier_run_are_put_aside(harbour: Harbour, start: Start) -> None:
+    harbour.service("front", route="/", database={"engine": "sqlite"})
+    up = start().settled()
+    assert up.end() == 0
+    state = harbour.folder / ".pinnace"
+    names = {path for path in state.rglob("*") if path.is_file() and path.name not in ("FORMAT", "lock")}
+    assert {"ports.json", "hub-token", "registry.db", "gateway.json"} <= {path.name for path in names}
+    for path in names:
+        path.write_bytes(b"\0{no longer what it was" * 20)
+    up = start().settled()
+    assert up.get("/")[0] == 200
+    assert up.hub("/api/v1/registry/services/front")["instances"], "the hub is usable, with a new token"
+    assert all(service["state"] == "ready" for service in up.ps()["services"])
+    assert list(state.glob("data/hub/registry.db.damaged-*")), "nothing is deleted"
+    assert up.end() == 0
