@@ -57,20 +57,21 @@ fn command_line() -> Result<String, String> {
 }
 
 fn manifest() -> String {
-    const SECTIONS: [(Section, &str); 8] = [
-        (Section::System, "[system]"),
-        (Section::Engines, "[engines]"),
-        (Section::Context, "[context.NAME]"),
-        (Section::Service, "[service.NAME]"),
-        (Section::Database, "database of a service"),
-        (Section::Auth, "auth of a service"),
-        (Section::AuthRule, "a rule of auth"),
-        (Section::Limits, "limits of a service"),
+    const SECTIONS: [Section; 8] = [
+        Section::System,
+        Section::Engines,
+        Section::Context,
+        Section::Service,
+        Section::Database,
+        Section::Auth,
+        Section::AuthRule,
+        Section::Limits,
     ];
     let mut page = "# `pinnace.toml`\n\nGenerated from the table of keys; `pinnace check` reads a file and tells each mistake with its \
         place.\nEditors find the JSON Schema in [pinnace.schema.json](../pinnace.schema.json).\n"
         .to_owned();
-    for (section, title) in SECTIONS {
+    for section in SECTIONS {
+        let title = section.title();
         let _ = write!(page, "\n## `{title}`\n\n| key | value | default | meaning |\n|---|---|---|---|\n");
         for key in keys::table().iter().filter(|key| key.section == section) {
             let default = if key.required { "has to be there" } else { key.default };

@@ -1,11 +1,13 @@
-//! What is wrong, where, and how to mend it; and how that is shown.
+//! What is wrong, where, and how to mend it. How that looks is in `render`.
 
-use std::fmt::Write as _;
+mod render;
+
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::mask;
 use crate::source::Source;
 
 /// One thing that is wrong or doubtful.
@@ -15,18 +17,21 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The file.
     pub file: PathBuf,
-    /// Counted from 1.
+    /// Counted from 1; 1 also where the file as a whole is meant.
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
     /// Characters that are meant.
     pub width: usize,
-    /// The line of the file.
+    /// The line of the file, without the passwords that may be in it.
     pub text: String,
     /// What is wrong.
     pub message: String,
     /// The way out.
     pub hint: Option<String>,
+    /// The characters of `text` that are meant; nothing where the file as a whole is.
+    #[serde(skip)]
+    mark: Option<Range<usize>>,
 }
 
 /// How bad a finding is.
@@ -41,11 +46,11 @@ pub enum Severity {
 
 /// Everything that was found in a file, in the order of its lines.
 #[derive(Clone, Debug, Default, Eq, PartialEq, thiserror::Error)]
-#[error("{} finding(s) in the manifest", .0.len())]
+#[error("{} in the manifest", counted(.0.len()))]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostic {
-    pub(crate) fn at(source: &Source, span: &Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn at(source: &Source, span: &Range<usize>, message: impl AsRef<str>) -> Self {
         let excerpt = source.excerpt(span);
         Self {
             severity: Severity::Error,
@@ -54,13 +59,19 @@ impl Diagnostic {
             column: excerpt.column,
             width: excerpt.width,
             text: excerpt.text,
-            message: message.into(),
+            message: mask::sentence(message.as_ref()),
             hint: None,
+            mark: Some(excerpt.mark),
         }
     }
 
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    /// What is no matter of a line.
+    pub(crate) fn of_file(source: &Source, message: impl AsRef<str>) -> Self {
+        Self { mark: None, ..Self::at(source, &(0..0), message) }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.hint = Some(mask::sentence(hint.as_ref()));
         self
     }
 
@@ -68,30 +79,26 @@ impl Diagnostic {
         self.severity = Severity::Warning;
         self
     }
-
-    /// The finding for people, in several lines, without colour.
-    pub fn render(&self) -> String {
-        let word = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let margin = " ".repeat(self.line.to_string().len());
-        let indent: String =
-            self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let mut text = format!("{word}: {}\n", self.message);
-        let _ = writeln!(text, "{margin}--> {}:{}:{}", self.file.display(), self.line, self.column);
-        let _ =
-            writeln!(text, "{margin} |\n{} | {}\n{margin} | {indent}{}", self.line, self.text, "^".repeat(self.width));
-        if let Some(hint) = &self.hint {
-            let _ = writeln!(text, "{margin} = hint: {hint}");
-        }
-        text
-    }
 }
 
 impl Diagnostics {
-    /// All findings for people, an empty line between them.
-    pub fn render(&self) -> String {
-        self.0.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")
+    /// Puts findings into the order of their lines.
+    pub fn sorted(mut found: Vec<Diagnostic>) -> Self {
+        found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        Self(found)
     }
+
+    /// All findings for people, an empty line between them. Those of one line are shown below that line.
+    pub fn render(&self) -> String {
+        render::all(&self.0, &render::PLAIN)
+    }
+
+    /// The same in colour, for a stream that takes colour out where there is no terminal. Each line ends its own colours.
+    pub fn render_styled(&self) -> String {
+        render::all(&self.0, &render::COLOURED)
+    }
+}
+
+fn counted(number: usize) -> String {
+    format!("{number} finding{}", if number == 1 { "" } else { "s" })
 }

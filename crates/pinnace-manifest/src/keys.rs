@@ -23,6 +23,22 @@ pub enum Section {
     Limits,
 }
 
+impl Section {
+    /// How the file writes it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::System => "[system]",
+            Self::Engines => "[engines]",
+            Self::Context => "[context.NAME]",
+            Self::Service => "[service.NAME]",
+            Self::Database => "database of a service",
+            Self::Auth => "auth of a service",
+            Self::AuthRule => "a rule of auth",
+            Self::Limits => "limits of a service",
+        }
+    }
+}
+
 /// The form of a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Shape {

@@ -13,6 +13,7 @@ mod diagnostic;
 mod enforcement;
 pub mod keys;
 mod load;
+mod mask;
 mod model;
 mod places;
 mod schema;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::mask;
+
 /// A file that was read. Its text may hold passwords, so `Debug` shows only its path.
 #[derive(Clone)]
 pub(crate) struct Source {
@@ -20,8 +22,10 @@ pub(crate) struct Excerpt {
     pub(crate) column: usize,
     /// Characters that are meant, at least 1, within this line.
     pub(crate) width: usize,
-    /// The whole line.
+    /// The whole line, without passwords.
     pub(crate) text: String,
+    /// The characters of `text` that are meant.
+    pub(crate) mark: Range<usize>,
 }
 
 impl fmt::Debug for Source {
@@ -37,11 +41,14 @@ impl Source {
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
         let end = self.boundary(span.end).clamp(start, line_end);
+        let line = self.text[line_start..line_end].trim_end_matches('\r');
+        let (text, mark) = mask::line(line, &(start - line_start..end - line_start));
         Excerpt {
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
             width: self.text[start..end].chars().count().max(1),
-            text: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            text,
+            mark,
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use pinnace_manifest::{Diagnostic, Diagnostics, Manifest, Severity};
+use pinnace_manifest::{Diagnostics, Manifest, Severity};
 use pinnace_types::ExitCode;
 
 use super::running::manifest_path;
@@ -25,23 +25,23 @@ impl CheckArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
         let path = manifest_path(self.file.clone(), "name the file: `pinnace check path/to/pinnace.toml`")?;
         let findings = match Manifest::load(&path) {
-            Ok(manifest) => [manifest.design_findings(), manifest.not_enforced()].concat(),
-            Err(Diagnostics(findings)) => findings,
+            Ok(manifest) => Diagnostics::sorted([manifest.design_findings(), manifest.not_enforced()].concat()),
+            Err(findings) => findings,
         };
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-        self.tell(findings, errors)?;
+        let errors = findings.0.iter().filter(|finding| finding.severity == Severity::Error).count();
+        self.tell(&findings, errors)?;
         Ok(if errors == 0 { ExitCode::Ok } else { ExitCode::Manifest })
     }
 
     /// The findings are the data of this command: they go to standard output.
-    fn tell(&self, findings: Vec<Diagnostic>, errors: usize) -> Result<(), Complaint> {
+    fn tell(&self, findings: &Diagnostics, errors: usize) -> Result<(), Complaint> {
         let text = if self.json {
-            serde_json::to_string(&findings).map_err(|error| Complaint::new(ExitCode::Failure, error.to_string()))?
-        } else if findings.is_empty() {
+            serde_json::to_string(&findings.0).map_err(|error| Complaint::new(ExitCode::Failure, error.to_string()))?
+        } else if findings.0.is_empty() {
             "no finding".to_owned()
         } else {
-            let warnings = findings.len() - errors;
-            format!("{}\n{}, {}", Diagnostics(findings).render(), count(errors, "error"), count(warnings, "warning"))
+            let warnings = findings.0.len() - errors;
+            format!("{}\n{}, {}", findings.render_styled(), count(errors, "error"), count(warnings, "warning"))
         };
         writeln!(anstream::stdout(), "{text}").map_err(|error| Complaint::new(ExitCode::Failure, error.to_string()))
     }

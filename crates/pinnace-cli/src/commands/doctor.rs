@@ -6,10 +6,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use pinnace_manifest::Manifest;
 use pinnace_supervisor::doctor::{self, Outcome};
 use pinnace_types::{ExitCode, VERSION};
 
+use super::running::manifest_path;
 use crate::Complaint;
 
 /// The arguments of `pinnace doctor`.
@@ -32,7 +32,9 @@ pub(crate) struct DoctorArgs {
 
 impl DoctorArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
-        let report = doctor::look(self.file.or_else(nearest).as_deref());
+        // Without a file, the machine alone is looked at.
+        let file = manifest_path(self.file, "name it with --file").ok();
+        let report = doctor::look(file.as_deref());
         let text = if self.json {
             let document = serde_json::json!({
                 "version": VERSION,
@@ -51,11 +53,4 @@ impl DoctorArgs {
             _ => Ok(if report.outcome() == Outcome::Failure { ExitCode::Failure } else { ExitCode::Ok }),
         }
     }
-}
-
-/// The file here or above, named from here where it is here.
-fn nearest() -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
-    let file = Manifest::find(&here)?;
-    Some(file.strip_prefix(&here).map(PathBuf::from).unwrap_or(file))
 }

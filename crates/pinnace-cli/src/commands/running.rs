@@ -26,10 +26,12 @@ pub(super) fn manifest_path(file: Option<PathBuf>, hint: &str) -> Result<PathBuf
         return Ok(file);
     }
     let here = std::env::current_dir().map_err(|error| Complaint::new(ExitCode::Failure, error.to_string()))?;
-    Manifest::find(&here).ok_or_else(|| {
+    let found = Manifest::find(&here).ok_or_else(|| {
         Complaint::new(ExitCode::Manifest, format!("there is no pinnace.toml in {} or above it", here.display()))
             .with_hint(hint)
-    })
+    })?;
+    // What is here is called as one would call it here.
+    Ok(found.strip_prefix(&here).map(Path::to_owned).unwrap_or(found))
 }
 
 impl Running {

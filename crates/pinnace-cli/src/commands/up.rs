@@ -69,7 +69,8 @@ impl UpArgs {
     fn config(self) -> Result<UpConfig, Complaint> {
         let path = manifest_path(self.file, "name the file with --file")?;
         let manifest = Manifest::load(&path).map_err(|found| {
-            Complaint::new(ExitCode::Manifest, found.to_string()).with_detail(found.render().lines().map(str::to_owned))
+            Complaint::new(ExitCode::Manifest, found.to_string())
+                .with_detail(found.render_styled().lines().map(str::to_owned))
         })?;
         let binary = std::env::current_exe().map_err(|error| {
             Complaint::new(ExitCode::Failure, format!("cannot tell which program this is: {error}"))
@@ -108,7 +109,7 @@ fn warnings(manifest: &Manifest) -> String {
     for finding in &mut found {
         finding.severity = Severity::Warning;
     }
-    Diagnostics(found).render()
+    Diagnostics(found).render_styled()
 }
 
 /// The file with the hub's token, as one would type it here.

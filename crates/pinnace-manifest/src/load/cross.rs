@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pinnace_types::{ServiceName, environment};
+use pinnace_types::ServiceName;
 
-use super::reader::{list, nearest};
+use super::reader::{nearest, one_of};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Caller, Manifest};
 
@@ -15,12 +15,11 @@ impl Manifest {
         found.extend(self.reserved_names());
         found.extend(self.taken_routes());
         found.extend(self.doubled_variables());
-        found.extend(self.reserved_variables());
         found.extend(self.assign_contexts());
         found
     }
 
-    pub(crate) fn at(&self, place: &str, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn at(&self, place: &str, message: impl AsRef<str>) -> Diagnostic {
         Diagnostic::at(&self.source, &self.places.find(place), message)
     }
 
@@ -28,7 +27,7 @@ impl Manifest {
         let mut found = Vec::new();
         for context in &self.contexts {
             for (index, service) in context.services.iter().enumerate() {
-                found.extend(self.unknown(service, &format!("context.{}.services.{index}", context.name)));
+                found.extend(self.unknown(service, &format!("context.{}.services.{index}", context.name), &[]));
             }
         }
         for service in &self.services {
@@ -37,27 +36,32 @@ impl Manifest {
                 if *called == service.name {
                     found.push(self.at(&place, "a service does not call itself").with_hint("take it out"));
                 }
-                found.extend(self.unknown(called, &place));
+                found.extend(self.unknown(called, &place, &[]));
             }
             for (index, caller) in service.callers.iter().flatten().enumerate() {
                 if let Caller::Service(caller) = caller {
-                    found.extend(self.unknown(caller, &format!("service.{}.callers.{index}", service.name)));
+                    let place = format!("service.{}.callers.{index}", service.name);
+                    found.extend(self.unknown(caller, &place, &["gateway"]));
                 }
             }
         }
         found
     }
 
-    fn unknown(&self, service: &ServiceName, place: &str) -> Option<Diagnostic> {
+    /// A service that is not there, where these names may stand besides.
+    fn unknown(&self, service: &ServiceName, place: &str, besides: &[&str]) -> Option<Diagnostic> {
         if self.service(service.as_str()).is_some() {
             return None;
         }
-        let known: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
+        // Of a service it is told what else there is.
+        let around = place.split('.').nth(1).filter(|_| place.starts_with("service."));
+        let others = self.services.iter().map(|service| service.name.as_str()).filter(|name| Some(*name) != around);
+        let known: Vec<&str> = besides.iter().copied().chain(others).collect();
+        let outside = format!("`[service.{service}]` with `external = true` marks one outside");
         let hint = match nearest(service.as_str(), known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                format!("there are {}; `[service.{service}]` with `external = true` marks one outside", list(&known))
-            }
+            None if known.is_empty() => outside,
+            None => format!("{}; {outside}", one_of(&known)),
         };
         Some(self.at(place, format!("there is no service `{service}`")).with_hint(hint))
     }
@@ -98,23 +102,11 @@ impl Manifest {
                 if service.env.iter().any(|(name, _)| name == secret) {
                     let place = format!("service.{}.secrets.{index}", service.name);
                     let message = format!("`{}` is in `env` and in `secrets`", secret.as_str());
-                    found.push(self.at(&place, message).with_hint("a secret's value does not stand in this file"));
+                    found.push(
+                        self.at(&place, message)
+                            .with_hint("take it out of `env`: a secret comes from the environment or from `.env`"),
+                    );
                 }
-            }
-        }
-        found
-    }
-
-    /// What the processes of a service are told by Pinnace itself.
-    fn reserved_variables(&self) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
-        for service in &self.services {
-            let given = service.env.iter().map(|(name, _)| (name, format!("env.{}", name.as_str())));
-            let secrets = service.secrets.iter().enumerate().map(|(index, name)| (name, format!("secrets.{index}")));
-            for (name, place) in given.chain(secrets).filter(|(name, _)| environment::is_reserved(name.as_str())) {
-                let place = format!("service.{}.{place}", service.name);
-                let message = format!("`{}` is set by Pinnace", name.as_str());
-                found.push(self.at(&place, message).with_hint("take it out, or give it another name"));
             }
         }
         found

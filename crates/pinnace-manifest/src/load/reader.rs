@@ -1,9 +1,7 @@
 //! Takes values out of a table, one key at a time, and notes what is wrong with each.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::ops::Range;
-use std::str::FromStr;
 
 use pinnace_types::HumanDuration;
 use toml::Spanned;
@@ -11,9 +9,12 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostic;
 use crate::keys::{self, Section, Shape};
+use crate::mask;
 use crate::model::Endpoint;
 use crate::places::Places;
 use crate::source::Source;
+
+use super::value::Value;
 
 /// What was found so far.
 pub(super) struct Notes<'source> {
@@ -40,9 +41,16 @@ impl<'source> Notes<'source> {
         Self { source, found: Vec::new(), places: Places::default() }
     }
 
-    pub(super) fn add(&mut self, span: Range<usize>, message: impl Into<String>) -> Note<'_> {
+    pub(super) fn add(&mut self, span: Range<usize>, message: impl AsRef<str>) -> Note<'_> {
         let index = self.found.len();
         self.found.push(Diagnostic::at(self.source, &span, message));
+        Note(&mut self.found[index])
+    }
+
+    /// What is no matter of a line.
+    pub(super) fn add_of_file(&mut self, message: &str) -> Note<'_> {
+        let index = self.found.len();
+        self.found.push(Diagnostic::of_file(self.source, message));
         Note(&mut self.found[index])
     }
 
@@ -51,22 +59,22 @@ impl<'source> Notes<'source> {
         &mut self,
         span: &Range<usize>,
         name: &str,
-        what: &str,
+        message: impl AsRef<str>,
         known: impl Iterator<Item = &'static str>,
     ) {
         let known: Vec<_> = known.collect();
-        let message = format!("there is no {what} `{name}`");
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", list(&known)),
+            None => one_of(&known),
         };
         self.add(span.clone(), message).hint(hint);
     }
 }
 
 impl Note<'_> {
-    pub(super) fn hint(self, hint: impl Into<String>) {
-        self.0.hint = Some(hint.into());
+    pub(super) fn hint(self, hint: impl AsRef<str>) {
+        let Self(diagnostic) = self;
+        diagnostic.hint = Some(mask::sentence(hint.as_ref()));
     }
 }
 
@@ -80,8 +88,12 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
     ) -> Option<Self> {
         let span = value.span();
         let Some(table) = value.get_ref().as_table() else {
-            let is = value.get_ref().type_str();
-            notes.add(span, format!("`{path}` is a table, this is {}", article(is))).hint(format!("write `[{path}]`"));
+            let name = path.rsplit('.').next().unwrap_or(path);
+            let required = keys::table().iter().find(|key| key.section == section && key.required);
+            let inside = required
+                .map_or_else(|| "…".to_owned(), |key| format!("{} = {}", key.name, pattern(Some(key.shape), key.name)));
+            let message = format!("`{name}` is a table, this is {}", kind(value.get_ref()));
+            notes.add(span, message).hint(format!("write `{name} = {{ {inside} }}`"));
             return None;
         };
         if !notes.places.contains(path) {
@@ -97,9 +109,9 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
         match value {
             Some(value) => self.notes.places.put(format!("{}.{key}", self.path), value.span()),
             None if is_required(self.section, key) => {
-                let message = format!("`[{}]` has no `{key}`", self.path);
+                let message = format!("{} has no `{key}`", shown(&self.path));
                 let span = self.notes.places.find(&self.path);
-                self.notes.add(span, message).hint(format!("add `{key} = {}`", example(self.section, key)));
+                self.notes.add(span, message).hint(format!("add `{key} = {}`", pattern(shape(self.section, key), key)));
             }
             None => {}
         }
@@ -137,21 +149,17 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
         }
     }
 
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<T> {
+    pub(super) fn parsed<T: Value>(&mut self, key: &'static str) -> Option<T> {
         let (text, span) = self.text(key)?;
         self.parse(text, span)
     }
 
-    pub(super) fn all_parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Vec<T> {
+    pub(super) fn all_parsed<T: Value>(&mut self, key: &'static str) -> Vec<T> {
         let texts = self.texts(key);
         self.parse_all(key, texts)
     }
 
-    pub(super) fn parse_all<T: FromStr<Err: Display>>(
-        &mut self,
-        key: &str,
-        texts: Vec<(&'table str, Range<usize>)>,
-    ) -> Vec<T> {
+    pub(super) fn parse_all<T: Value>(&mut self, key: &str, texts: Vec<(&'table str, Range<usize>)>) -> Vec<T> {
         let mut values = Vec::with_capacity(texts.len());
         for (index, (text, span)) in texts.into_iter().enumerate() {
             self.notes.places.put(format!("{}.{key}.{index}", self.path), span.clone());
@@ -160,12 +168,12 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
         values
     }
 
-    pub(super) fn parse<T: FromStr<Err: Display>>(&mut self, text: &str, span: Range<usize>) -> Option<T> {
+    pub(super) fn parse<T: Value>(&mut self, text: &str, span: Range<usize>) -> Option<T> {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
                 let error: T::Err = error;
-                self.notes.add(span, error.to_string());
+                self.notes.add(span, error.to_string()).hint(T::way_out(text));
                 None
             }
         }
@@ -207,25 +215,44 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
         if words.contains(&text) {
             return Some(text);
         }
-        self.notes.unknown(&span, text, &format!("`{key}`"), words.iter().copied());
+        self.notes.unknown(&span, text, format!("`{text}` is no value of `{key}`"), words.iter().copied());
         None
     }
 
     pub(super) fn endpoint(&mut self, key: &'static str, schemes: &[&str]) -> Option<Endpoint> {
+        self.endpoint_or(key, schemes, &[])
+    }
+
+    /// An address, where one of these words could stand too; they were looked for already.
+    pub(super) fn endpoint_or(&mut self, key: &'static str, schemes: &[&str], words: &[&str]) -> Option<Endpoint> {
         let (text, span) = self.text(key)?;
-        self.as_endpoint(text, span, schemes)
+        if let Some(near) = nearest(text, words.iter().copied()) {
+            let message = format!("`{text}` is no value of `{key}`");
+            self.notes.add(span, message).hint(format!("did you mean `{near}`?"));
+            return None;
+        }
+        self.as_endpoint(text, span, schemes, words)
     }
 
     pub(super) fn endpoints(&mut self, key: &'static str, schemes: &[&str]) -> Vec<Endpoint> {
         let texts = self.texts(key);
-        texts.into_iter().filter_map(|(text, span)| self.as_endpoint(text, span, schemes)).collect()
+        texts.into_iter().filter_map(|(text, span)| self.as_endpoint(text, span, schemes, &[])).collect()
     }
 
     /// Notes every key that was not asked for.
     pub(super) fn finish(self) {
         for (key, _) in self.table.iter().filter(|(key, _)| !self.taken.contains(key.get_ref().as_ref())) {
-            let what = format!("key in `[{}]` that is called", self.path);
-            self.notes.unknown(&key.span(), key.get_ref(), &what, keys::names(self.section));
+            let name = key.get_ref().as_ref();
+            let message = format!("there is no key in {} that is called `{name}`", shown(&self.path));
+            let known = || keys::names(self.section);
+            match keys::table().iter().find(|key| key.name == name) {
+                Some(elsewhere) if nearest(name, known()).is_none() => {
+                    let title = elsewhere.section.title();
+                    let title = if title.starts_with('[') { format!("`{title}`") } else { title.to_owned() };
+                    self.notes.add(key.span(), message).hint(format!("it belongs to {title}"));
+                }
+                _ => self.notes.unknown(&key.span(), name, message, known()),
+            }
         }
     }
 
@@ -237,30 +264,51 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
         &self.span
     }
 
-    fn as_endpoint(&mut self, text: &str, span: Range<usize>, schemes: &[&str]) -> Option<Endpoint> {
-        let endpoint: Endpoint = self.parse(text, span.clone())?;
-        if schemes.contains(&endpoint.scheme()) {
-            return Some(endpoint);
+    fn as_endpoint(&mut self, text: &str, span: Range<usize>, schemes: &[&str], words: &[&str]) -> Option<Endpoint> {
+        match text.parse::<Endpoint>() {
+            Ok(endpoint) if schemes.contains(&endpoint.scheme()) => return Some(endpoint),
+            Ok(endpoint) => {
+                let message = format!("`{}://` is no scheme that can stand here", endpoint.scheme());
+                let schemes = schemes.iter().map(|scheme| format!("{scheme}://"));
+                let known: Vec<String> = words.iter().map(|word| (*word).to_owned()).chain(schemes).collect();
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                self.notes.add(span, message).hint(one_of(&known));
+            }
+            Err(error) => {
+                let scheme = schemes.first().copied().unwrap_or("scheme");
+                let hint = if text.contains('@') {
+                    "in a password, `/` is written `%2F`, `#` `%23` and `?` `%3F`".to_owned()
+                } else {
+                    format!("write `{scheme}://host:port`")
+                };
+                self.notes.add(span, error.to_string()).hint(hint);
+            }
         }
-        let message = format!("`{}://` is no scheme that can stand here", endpoint.scheme());
-        let schemes: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
-        let schemes: Vec<&str> = schemes.iter().map(String::as_str).collect();
-        self.notes.add(span, message).hint(format!("there are {}", list(&schemes)));
         None
     }
 
     fn as_text(&mut self, value: &'table Spanned<DeValue<'table>>, key: &str) -> Option<(&'table str, Range<usize>)> {
         let text = value.get_ref().as_str();
         if text.is_none() {
-            self.wrong(value, key, "a text in quotes");
+            let wanted = match shape(self.section, key) {
+                Some(Shape::Texts | Shape::TextOrTexts) => "a list of texts in quotes",
+                Some(Shape::Duration) => "a duration in quotes",
+                _ => "a text in quotes",
+            };
+            self.wrong(value, key, wanted);
         }
         text.map(|text| (text, value.span()))
     }
 
     fn wrong(&mut self, value: &Spanned<DeValue<'_>>, key: &str, wanted: &str) {
-        let is = article(value.get_ref().type_str());
-        let hint = format!("write `{key} = {}`", example(self.section, key));
-        self.notes.add(value.span(), format!("`{key}` is {wanted}, this is {is}")).hint(hint);
+        let hint = match (self.section, key, value.get_ref()) {
+            (Section::Service, "port", DeValue::Integer(_)) => {
+                "take it out: Pinnace chooses the port, and the service finds it in `PORT`".to_owned()
+            }
+            _ => format!("write `{key} = {}`", example(self.section, key, value.get_ref())),
+        };
+        let message = format!("`{key}` is {wanted}, this is {}", kind(value.get_ref()));
+        self.notes.add(value.span(), message).hint(hint);
     }
 }
 
@@ -275,6 +323,22 @@ pub(super) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+/// A table as TOML writes it; of a list of tables the number is left out, which nobody has counted.
+fn shown(path: &str) -> String {
+    match path.rsplit_once('.') {
+        Some((list, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => format!("`[[{list}]]`"),
+        _ => format!("`[{path}]`"),
+    }
+}
+
+/// What may stand there, where there is not one that is near.
+pub(super) fn one_of(names: &[&str]) -> String {
+    match names {
+        [only] => format!("there is only `{only}`"),
+        names => format!("there are {}", list(names)),
+    }
+}
+
 fn shape(section: Section, name: &str) -> Option<Shape> {
     keys::table().iter().find(|key| key.section == section && key.name == name).map(|key| key.shape)
 }
@@ -283,8 +347,22 @@ fn is_required(section: Section, name: &str) -> bool {
     keys::table().iter().any(|key| key.section == section && key.name == name && key.required)
 }
 
-fn example(section: Section, name: &str) -> String {
-    match shape(section, name) {
+/// How a value is written, with what was given where that fits.
+fn example(section: Section, name: &str, given: &DeValue<'_>) -> String {
+    match (shape(section, name), given) {
+        (Some(Shape::Texts), DeValue::String(text)) => format!("[\"{text}\"]"),
+        (Some(Shape::Duration), DeValue::Integer(number)) => format!("\"{}s\"", number.as_str()),
+        (Some(Shape::Number(most)), DeValue::Integer(number)) => {
+            let is_less = number.as_str().starts_with('-') || number.as_str() == "0";
+            if is_less { "1".to_owned() } else { most.to_string() }
+        }
+        (shape, _) => pattern(shape, name),
+    }
+}
+
+fn pattern(shape: Option<Shape>, name: &str) -> String {
+    match shape {
+        Some(Shape::Texts | Shape::TextOrTexts) if matches!(name, "services" | "calls") => "[\"orders\"]".to_owned(),
         Some(Shape::Texts | Shape::TextOrTexts) => "[\"…\"]".to_owned(),
         Some(Shape::Number(_)) => "2".to_owned(),
         Some(Shape::Flag) => "false".to_owned(),
@@ -292,11 +370,22 @@ fn example(section: Section, name: &str) -> String {
         Some(Shape::Tables(_)) => "[{ … }]".to_owned(),
         Some(Shape::Word(words)) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
         Some(Shape::Duration) => "\"10s\"".to_owned(),
+        Some(Shape::Text) if name == "python" => "\">=3.11\"".to_owned(),
+        Some(Shape::Text) if name == "name" => "\"shop\"".to_owned(),
+        Some(Shape::Text) if name == "path" => "\"/orders/**\"".to_owned(),
         Some(Shape::Text) | None => "\"…\"".to_owned(),
     }
 }
 
-fn article(kind: &str) -> String {
-    let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
-    format!("{} {kind}", if vowel { "an" } else { "a" })
+/// What a value is, in the words of someone who writes the file; a number as it is written.
+pub(super) fn kind(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(_) => "a text".to_owned(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(flag) => format!("`{flag}`"),
+        DeValue::Datetime(_) => "a date or a time".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
 }

@@ -4,17 +4,19 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pinnace_types::{HumanDuration, ServiceName};
+use pinnace_types::{HumanDuration, ServiceName, environment};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{Notes, Reader};
+use super::reader::{Notes, Reader, kind, nearest};
 use crate::keys::Section;
 use crate::model::{
     Auth, AuthDefault, AuthRule, Caller, CommandLine, Database, DatabaseEngine, Limits, Run, Service, VariableName,
 };
 
 const READY_TIMEOUT: HumanDuration = HumanDuration::new(Duration::from_mins(1));
+/// Entries of a folder that are looked at for one that may be meant.
+const MOST_FOLDERS: usize = 256;
 const STOP_TIMEOUT: HumanDuration = HumanDuration::new(Duration::from_secs(30));
 
 pub(super) fn read(
@@ -40,7 +42,7 @@ pub(super) fn read(
         workers: reader.number("workers").unwrap_or(1),
         threads: reader.number("threads"),
         env: variables(&mut reader),
-        secrets: reader.all_parsed("secrets"),
+        secrets: secrets(&mut reader),
         callers: callers(&mut reader),
         ready_timeout: reader.duration("ready_timeout").unwrap_or(READY_TIMEOUT),
         stop_timeout: reader.duration("stop_timeout").unwrap_or(STOP_TIMEOUT),
@@ -92,32 +94,64 @@ fn path(reader: &mut Reader<'_, '_, '_>, name: &ServiceName, root: &Path, extern
     if external {
         return root.to_owned();
     }
+    let is_given = given.is_some();
     let (text, span) = given.unwrap_or_else(|| (name.as_str(), reader.notes.places.find(reader.path())));
     let folder = root.join(text);
-    match fs_err::canonicalize(&folder) {
+    let (message, hint) = match fs_err::canonicalize(&folder) {
         Ok(real) if !real.is_dir() => {
-            reader.notes.add(span, format!("`{text}` is no folder")).hint("`path` names the service's folder");
+            (format!("`{text}` is no folder"), "`path` names the service's folder".to_owned())
         }
-        Ok(real) if !real.starts_with(root) => {
-            reader
-                .notes
-                .add(span, format!("`{text}` is outside of the system's folder"))
-                .hint("a service's folder is below that of pinnace.toml; `external = true` marks what lives elsewhere");
-        }
+        Ok(real) if !real.starts_with(root) => (
+            format!("`{text}` is outside of the system's folder"),
+            "a service's folder is below that of pinnace.toml; `external = true` marks what lives elsewhere".to_owned(),
+        ),
         Ok(real) => return real,
-        Err(_) => reader
-            .notes
-            .add(span, format!("there is no folder `{text}`"))
-            .hint("`path` is relative to the folder of pinnace.toml"),
-    }
+        Err(_) => (format!("there is no folder `{text}`"), folder_hint(root, text, is_given)),
+    };
+    reader.notes.add(span, message).hint(hint);
     folder
+}
+
+/// Where the folder may be that was not found.
+fn folder_hint(root: &Path, text: &str, is_given: bool) -> String {
+    let inside = |folder: &Path| {
+        let entries = fs_err::read_dir(folder).into_iter().flatten().flatten().take(MOST_FOLDERS);
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort();
+        names
+    };
+    let mut known = inside(root);
+    for folder in known.clone() {
+        known.extend(inside(&root.join(&folder)).into_iter().map(|name| format!("{folder}/{name}")));
+    }
+    let last = text.rsplit('/').next().unwrap_or(text);
+    let near = nearest(text, known.iter().map(String::as_str));
+    let same = || known.iter().map(String::as_str).find(|path| path.rsplit('/').next() == Some(last));
+    match (near.or_else(same), is_given) {
+        (Some(near), true) => format!("did you mean `{near}`?"),
+        (Some(near), false) => format!("add `path = \"{near}\"`, if that is its folder"),
+        (None, true) => "`path` is relative to the folder of pinnace.toml".to_owned(),
+        (None, false) => {
+            "add its folder, `path = \"…\"`; where it is absent, the folder has the service's name".to_owned()
+        }
+    }
 }
 
 fn health(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
     let (text, span) = reader.text("health")?;
     let good = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if !good {
-        reader.notes.add(span, format!("`{text}` is no path to ask for")).hint("write `health = \"/healthz\"`");
+        let path = text.trim_start_matches('/');
+        let is_plain = !path.is_empty() && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"#:\"".contains(&byte));
+        let likely = if is_plain { path } else { "healthz" };
+        reader
+            .notes
+            .add(span, format!("`{text}` is no path to ask for"))
+            .hint(format!("write `health = \"/{likely}\"`"));
     }
     good.then(|| text.to_owned())
 }
@@ -130,22 +164,55 @@ fn routes(reader: &mut Reader<'_, '_, '_>) -> Vec<crate::model::Route> {
 fn variables(reader: &mut Reader<'_, '_, '_>) -> Vec<(VariableName, String)> {
     let Some(value) = reader.take("env") else { return Vec::new() };
     let Some(table) = value.get_ref().as_table() else {
-        reader.notes.add(value.span(), "`env` is a table of texts").hint("write `env = { NAME = \"value\" }`");
+        let message = format!("`env` is a table of texts, this is {}", kind(value.get_ref()));
+        reader.notes.add(value.span(), message).hint("write `env = { NAME = \"value\" }`");
         return Vec::new();
     };
     let mut variables = Vec::new();
     for (key, value) in table {
         let name = reader.parse::<VariableName>(key.get_ref(), key.span());
-        match value.get_ref().as_str() {
-            Some(text) => variables.extend(name.map(|name| (name, text.to_owned()))),
-            None => reader
-                .notes
-                .add(value.span(), format!("`{}` is a text: variables hold nothing else", key.get_ref()))
-                .hint("put it in quotes"),
+        if let Some(name) = &name {
+            platform_name(reader.notes, name, key.span());
         }
+        if let Some(text) = value.get_ref().as_str() {
+            variables.extend(name.map(|name| (name, text.to_owned())));
+            continue;
+        }
+        let (name, is) = (key.get_ref(), kind(value.get_ref()));
+        let hint = match value.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => format!("write `{name} = \"{is}\"`"),
+            _ => "variables hold texts and nothing else".to_owned(),
+        };
+        reader.notes.add(value.span(), format!("`{name}` is a text in quotes, this is {is}")).hint(hint);
     }
     variables.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
     variables
+}
+
+fn secrets(reader: &mut Reader<'_, '_, '_>) -> Vec<VariableName> {
+    let secrets: Vec<VariableName> = reader.all_parsed("secrets");
+    for (index, name) in secrets.iter().enumerate() {
+        let span = reader.notes.places.find(&format!("{}.secrets.{index}", reader.path()));
+        platform_name(reader.notes, name, span);
+    }
+    secrets
+}
+
+/// What the platform sets would be overwritten, and the process would not find its sockets or who it is.
+fn platform_name(notes: &mut Notes<'_>, name: &VariableName, span: Range<usize>) {
+    let name = name.as_str();
+    if !environment::is_reserved(name) {
+        return;
+    }
+    let reason = match name {
+        environment::PORT => "Pinnace chooses the port and keeps it over starts",
+        environment::LISTEN_FDS | environment::LISTEN_PID | environment::LISTEN_FDNAMES => {
+            "it says which sockets a process inherits"
+        }
+        name if name.starts_with("PINNACE_") => "what begins with `PINNACE_` is Pinnace's own",
+        _ => "it follows from the service's environment, for which there is `venv`",
+    };
+    notes.add(span, format!("`{name}` is set by Pinnace")).hint(format!("take it out: {reason}"));
 }
 
 fn callers(reader: &mut Reader<'_, '_, '_>) -> Option<Vec<Caller>> {
@@ -177,7 +244,7 @@ fn database(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) ->
             if !reader.peek_present("url") {
                 let span: Range<usize> = reader.span().clone();
                 let hint = format!("add `url = \"{}://user@host/name\"`", schemes.first().copied().unwrap_or_default());
-                reader.notes.add(span, format!("{} has an address", engine.as_str())).hint(hint);
+                reader.notes.add(span, format!("a {} database needs an address", engine.as_str())).hint(hint);
             }
             reader.endpoint("url", schemes)
         }
@@ -204,7 +271,8 @@ fn auth(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) -> Opt
     if let Some(rules) = rules {
         let items = rules.get_ref().as_array().map(|array| array.iter().collect::<Vec<_>>());
         if items.is_none() {
-            reader.notes.add(rules.span(), "`rules` is a list of tables").hint("write `rules = [{ path = \"/**\" }]`");
+            let message = format!("`rules` is a list of tables, this is {}", kind(rules.get_ref()));
+            reader.notes.add(rules.span(), message).hint("write `rules = [{ path = \"/orders/**\" }]`");
         }
         for (index, item) in items.into_iter().flatten().enumerate() {
             read.extend(rule(reader.notes, item, &format!("{place}.rules.{index}")));
@@ -248,6 +316,9 @@ fn silent_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
     }
     if matches!(service.run, Run::Hosted { .. }) {
         let span = reader.notes.places.find(&place("port"));
-        reader.notes.add(span, "a hosted application listens").hint("`port = false` is for a `command`");
+        reader
+            .notes
+            .add(span, "an application that Pinnace hosts always listens")
+            .hint("take it out; `port = false` is for a `command` that listens to nothing");
     }
 }
