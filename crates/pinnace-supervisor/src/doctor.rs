@@ -72,6 +72,8 @@ pub enum Outcome {
 struct Machine {
     /// The interpreters on `PATH` that answer, in the order in which environments ask for them.
     interpreters: Vec<Candidate>,
+    /// What is called like one and is none that can be used, each with the reason.
+    unusable: Vec<String>,
 }
 
 /// Looks at the machine and, where a file is given, at the system that it describes.

@@ -1,6 +1,6 @@
 //! The machine: interpreters, what makes environments, ports, the watching of files.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -24,23 +24,30 @@ impl Machine {
         let programs: Vec<PathBuf> =
             interpreter_names().filter_map(|name| find_program(name.as_ref(), &path)).collect();
         let (answers_tx, answers) = mpsc::sync_channel(programs.len());
-        for (place, program) in programs.into_iter().enumerate() {
+        for (place, program) in programs.iter().cloned().enumerate() {
             let answers_tx = answers_tx.clone();
             let thread = std::thread::Builder::new().name("pinnace-ask".to_owned());
             // Where there is no thread to be had, there is no answer; one that never answers is left behind.
             let _ = thread.spawn(move || answers_tx.send((place, Candidate::ask(&program))));
         }
         drop(answers_tx);
-        let mut found: Vec<(usize, Candidate)> = Vec::new();
+        let mut answered = BTreeMap::new();
         while let Ok((place, answer)) = answers.recv_timeout(PATIENCE) {
-            found.extend(answer.ok().map(|candidate| (place, candidate)));
+            answered.insert(place, answer);
         }
-        found.sort_by_key(|(place, _)| *place);
         let mut seen = HashSet::new();
         // `python3` is mostly a link to one of the others.
         let real = |program: &Path| fs_err::canonicalize(program).unwrap_or_else(|_| program.to_owned());
-        let interpreters = found.into_iter().map(|(_, candidate)| candidate);
-        Self { interpreters: interpreters.filter(|candidate| seen.insert(real(&candidate.program))).collect() }
+        let (mut interpreters, mut unusable) = (Vec::new(), Vec::new());
+        for (place, program) in programs.iter().enumerate() {
+            match answered.remove(&place) {
+                Some(Ok(candidate)) if seen.insert(real(&candidate.program)) => interpreters.push(candidate),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => unusable.push(error.to_string()),
+                None => unusable.push(format!("`{}` does not answer", program.display())),
+            }
+        }
+        Self { interpreters, unusable }
     }
 
     /// The interpreter that an environment would be made with.
@@ -86,6 +93,9 @@ impl Machine {
             Some(error) => Check::failure(NAME, "no interpreter on PATH can host an application")
                 .with_detail(reasons)
                 .with_hint(error.hint()),
+            None if !self.unusable.is_empty() => Check::failure(NAME, "no Python on PATH can be used")
+                .with_detail(self.unusable.iter().cloned())
+                .with_hint("mend it, or put another on PATH"),
             None => Check::failure(NAME, "there is no Python on PATH")
                 .with_hint("`sudo apt-get install python3 python3-venv`, or put one on PATH"),
         }
@@ -183,7 +193,10 @@ mod tests {
 
     #[test]
     fn the_interpreters_are_told_with_those_that_cannot_host_behind() {
-        let machine = Machine { interpreters: vec![candidate(13, false), candidate(11, true), candidate(12, true)] };
+        let machine = Machine {
+            interpreters: vec![candidate(13, false), candidate(11, true), candidate(12, true)],
+            unusable: Vec::new(),
+        };
         let expected = Check::ok("python", "3.11.1 at /bin/python3.11").with_detail(
             ["3.12.1 at /bin/python3.12", "3.13.1 at /bin/python3.13: no runtime for it"].map(str::to_owned),
         );
@@ -195,15 +208,20 @@ mod tests {
 
     #[test]
     fn no_interpreter_that_hosts_is_a_failure_with_the_way_out() {
-        let check = Machine { interpreters: vec![candidate(12, false)] }.python();
+        let check = Machine { interpreters: vec![candidate(12, false)], unusable: Vec::new() }.python();
         let expected = Check::failure("python", "no interpreter on PATH can host an application")
             .with_detail(["3.12.1 at /bin/python3.12: no runtime for it".to_owned()])
             .with_hint(
                 "install `pinnace-runtime` for this Python; from the sources: `cargo xtask runtime --python PYTHON`",
             );
         assert_eq!(check, expected);
-        let none = Machine { interpreters: Vec::new() }.python();
-        assert_eq!(none.message, "there is no Python on PATH");
+        let mut machine = Machine { interpreters: Vec::new(), unusable: Vec::new() };
+        assert_eq!(machine.python().message, "there is no Python on PATH");
+        machine.unusable.push("`/bin/python3` does not answer".to_owned());
+        let expected = Check::failure("python", "no Python on PATH can be used")
+            .with_detail(["`/bin/python3` does not answer".to_owned()])
+            .with_hint("mend it, or put another on PATH");
+        assert_eq!(machine.python(), expected);
     }
 
     #[test]

@@ -214,7 +214,10 @@ mod tests {
 
     fn machine() -> Machine {
         let runtime = Ok(PathBuf::from("/runtime"));
-        Machine { interpreters: vec![Candidate { program: "/bin/python3.11".into(), version: (3, 11, 2), runtime }] }
+        Machine {
+            interpreters: vec![Candidate { program: "/bin/python3.11".into(), version: (3, 11, 2), runtime }],
+            unusable: Vec::new(),
+        }
     }
 
     /// The checks of a service in `orders` with these lines in its table and these files in its folder.
