@@ -264,6 +264,11 @@ impl Manifest {
         self.services.iter().find(|service| service.name.as_str() == name)
     }
 
+    /// The file, absolute.
+    pub fn file(&self) -> PathBuf {
+        self.root.join(self.path.file_name().unwrap_or_else(|| crate::FILE_NAME.as_ref()))
+    }
+
     /// Its state folder, `.pinnace` beside the file.
     pub fn state_dir(&self) -> PathBuf {
         self.root.join(".pinnace")

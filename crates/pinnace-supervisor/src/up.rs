@@ -59,6 +59,9 @@ use step::StepRunner;
 use system::{Parts, System};
 use watch::Watcher;
 
+/// The name of the hub among the services.
+const HUB: &str = "hub";
+
 /// A system that has everything it needs and is about to run.
 #[derive(Debug)]
 pub struct Up {
@@ -139,10 +142,8 @@ impl Up {
 
 /// All members with their addresses: the hub and the gateway first, then the services in the order of their start.
 fn members(config: &UpConfig, ports: &mut Ports) -> Result<Vec<Member>, UpError> {
-    let mut members = vec![
-        platform("hub", What::Hub, config.hub, ports)?,
-        platform("gateway", What::Gateway, config.gateway, ports)?,
-    ];
+    let mut members =
+        vec![platform(HUB, What::Hub, config.hub, ports)?, platform("gateway", What::Gateway, config.gateway, ports)?];
     for service in config.manifest.start_order().into_iter().filter(|service| !service.is_external()) {
         members.push(member(service, &members, ports)?);
     }
@@ -208,7 +209,10 @@ fn preparation(config: &UpConfig, folder: &Arc<StateFolder>, logs: &Logs, member
 /// Follows the files; where that is impossible it is said once, and the system runs without.
 fn watch(manifest: &Manifest, logs: &Logs, changed: mpsc::Sender<watch::Change>) -> Option<Watcher> {
     let services: Vec<Service> = manifest.services.iter().filter(|service| !service.is_external()).cloned().collect();
-    match Watcher::start(&services, changed) {
+    // The file itself is the hub's: what stands in it is for the whole system.
+    let hub: Option<ServiceName> = HUB.parse().ok();
+    let file = manifest.file();
+    match Watcher::start(&services, hub.as_ref().map(|hub| (hub, file.as_path())), changed) {
         Ok(watcher) => Some(watcher),
         Err(error) => {
             if let Some(first) = services.first() {

@@ -6,6 +6,8 @@
 
 use std::path::{Component, Path};
 
+use pinnace_manifest::Manifest;
+
 use super::environment::dependency_files;
 use super::handle::Refusal;
 use super::instance::{Instance, Stage};
@@ -65,7 +67,13 @@ impl System {
             return;
         }
         let member = &mut self.members[index];
-        let Some(service) = member.service() else { return };
+        let Some(service) = member.service() else {
+            // Where nobody kept account, nothing is known of this one file.
+            if !change.files.is_empty() {
+                self.manifest_changed(index);
+            }
+            return;
+        };
         // Where nobody kept account, anything may have changed.
         let anything = change.files.is_empty();
         let environment = anything || dependency_files(service).iter().any(|file| change.files.contains(file));
@@ -83,6 +91,19 @@ impl System {
             self.reload(index);
         } else {
             self.restart(index);
+        }
+    }
+
+    /// What runs was started by what stood there before.
+    fn manifest_changed(&self, index: usize) {
+        let name = self.config.manifest.path.display();
+        match Manifest::load(&self.config.manifest.file()) {
+            Ok(_) => self.say(index, &format!("{name} changed: it counts from the next `pinnace up`")),
+            Err(found) => {
+                let mistakes = found.0.len();
+                let mistakes = if mistakes == 1 { "a mistake".to_owned() } else { format!("{mistakes} mistakes") };
+                self.say(index, &format!("{name} changed and has {mistakes} in it: `pinnace check` shows it"));
+            }
         }
     }
 

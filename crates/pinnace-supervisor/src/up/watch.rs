@@ -72,8 +72,13 @@ struct Follower {
 }
 
 impl Watcher {
-    /// Begins to follow these services; every folder that there is now is watched when it returns.
-    pub(crate) fn start(services: &[Service], changed: mpsc::Sender<Change>) -> Result<Self, WatchError> {
+    /// Begins to follow these services, and one file that counts for a service; every folder that there is now is watched
+    /// when it returns.
+    pub(crate) fn start(
+        services: &[Service],
+        file: Option<(&ServiceName, &Path)>,
+        changed: mpsc::Sender<Change>,
+    ) -> Result<Self, WatchError> {
         let (events_tx, events_rx) = mpsc::channel(QUEUE);
         let overflow = Arc::new(AtomicBool::new(false));
         let overflown = Arc::clone(&overflow);
@@ -90,6 +95,7 @@ impl Watcher {
         })
         .map_err(|source| WatchError { source })?;
         let mut follower = Follower::new(watcher, services);
+        follower.places.extend(file.and_then(|(service, file)| Place::of_file(service, file)));
         follower.follow_all();
         Ok(Self { task: tokio::spawn(follow_task(follower, events_rx, overflow, changed)) })
     }

@@ -39,6 +39,20 @@ impl Place {
         std::iter::once(own).chain(more).collect()
     }
 
+    /// One file, which counts for this service.
+    pub(super) fn of_file(service: &ServiceName, file: &Path) -> Option<Self> {
+        let (folder, name) = (file.parent()?, file.file_name()?.to_str()?);
+        let mut builder = GitignoreBuilder::new(folder);
+        let glob = builder.add_line(None, &format!("/{name}")).and_then(|builder| builder.build()).ok()?;
+        Some(Self {
+            service: service.clone(),
+            base: folder.to_owned(),
+            recursive: false,
+            top: folder.to_owned(),
+            glob: Some(glob),
+        })
+    }
+
     /// The longest part without a wildcard is the folder, the rest says what counts in it.
     fn of_glob(service: &Service, glob: &str) -> Option<Self> {
         let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();

@@ -41,7 +41,8 @@ fn tree() -> Tree {
 
 fn follow(tree: Tree) -> Followed {
     let (changed, changes) = mpsc::channel(16);
-    let watcher = Watcher::start(&tree.services, changed).unwrap();
+    let (hub, file) = ("hub".parse().unwrap(), tree.root.join("pinnace.toml"));
+    let watcher = Watcher::start(&tree.services, Some((&hub, &file)), changed).unwrap();
     Followed { _watcher: watcher, changes, tree, seen: BTreeSet::new() }
 }
 
@@ -70,6 +71,14 @@ impl Followed {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_manifest_is_told_for_the_hub_and_no_other_file_beside_it() {
+    let mut followed = follow(tree());
+    followed.write("notes.txt");
+    followed.write("pinnace.toml");
+    followed.expect("hub", &["pinnace.toml"]).await;
 }
 
 #[tokio::test]
@@ -165,7 +174,7 @@ async fn more_than_anyone_can_follow_counts_as_a_change_of_everything() {
         followed.write(&format!("orders/{number}.py"));
     }
     let mut told = BTreeSet::new();
-    while told.len() < 2 {
+    while told.len() < 3 {
         told.insert(followed.next().await.0);
     }
     followed.write("orders/after.py");
