@@ -1,7 +1,7 @@
 //! `[service.NAME]`.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use pinnace_types::{HumanDuration, ServiceName, environment};
@@ -32,7 +32,7 @@ pub(super) fn read(
     let service = Service {
         context: None,
         python: reader.parsed("python"),
-        venv: reader.text("venv").map(|(venv, _)| path.join(venv)),
+        venv: reader.text("venv").map(|(venv, _)| beside(&path, venv)),
         health: health(&mut reader),
         port: reader.flag("port").unwrap_or(true),
         routes: routes(&mut reader),
@@ -139,6 +139,20 @@ fn folder_hint(root: &Path, text: &str, is_given: bool) -> String {
             "add its folder, `path = \"…\"`; where it is absent, the folder has the service's name".to_owned()
         }
     }
+}
+
+/// A path from a folder on, without `..`: the folder has no symbolic link in it, so its parent is the one before it.
+fn beside(folder: &Path, text: &str) -> PathBuf {
+    Path::new(text).components().fold(folder.to_owned(), |mut path, component| {
+        match component {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::CurDir => {}
+            other => path.push(other),
+        }
+        path
+    })
 }
 
 fn health(reader: &mut Reader<'_, '_, '_>) -> Option<String> {
@@ -320,5 +334,25 @@ fn silent_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
             .notes
             .add(span, "an application that Pinnace hosts always listens")
             .hint("take it out; `port = false` is for a `command` that listens to nothing");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::beside;
+
+    #[test]
+    fn an_environment_beside_a_folder_is_named_without_a_detour() {
+        let cases = [
+            (".venv", "/shop/orders/.venv"),
+            ("../.venv", "/shop/.venv"),
+            ("./../env/./py", "/shop/env/py"),
+            ("/envs/orders", "/envs/orders"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(beside(Path::new("/shop/orders"), text), PathBuf::from(expected), "{text}");
+        }
     }
 }
