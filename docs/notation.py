@@ -27,6 +27,7 @@ VARYING = (
     (r"\x1b\[[0-9;]*m", ""),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?", "TIMESTAMP"),
     (r"\b(127\.0\.0\.1|localhost):\d+", r"\1:PORT"),
+    (r"\bPORT=\d+", "PORT=PORT"),
     (r"(?<![\d.])\d+\.\d+\.\d+(?![\d.])", "VERSION"),
     (r"(?<![\w.])(\d+(\.\d+)? ?(ms|min|s|m|h))+\b", "TIME"),
     (r"\b(process|worker|pid) \d+", r"\1 N"),

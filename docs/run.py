@@ -32,7 +32,9 @@ DOCS = Path(__file__).resolve().parent
 # The slowest first: two run at a time.
 CHAPTERS = (
     "getting-started.md",
+    "troubleshooting.md",
     "hosting/django.md",
+    "system.md",
     "hosting/fastapi.md",
     "hosting/flask.md",
     "hosting/any-program.md",
