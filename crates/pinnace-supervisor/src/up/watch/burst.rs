@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub(super) const QUIET: Duration = Duration::from_millis(150);
 /// How long it waits for that.
 pub(super) const LONGEST: Duration = Duration::from_secs(1);
-/// Files that are named.
+/// Files that are named. Where more have changed none is: whoever looks for one among them must not miss it.
 const MOST_FILES: usize = 16;
 
 /// The changes that nobody was told of.
@@ -21,6 +21,7 @@ pub(super) struct Bursts(BTreeMap<ServiceName, Burst>);
 
 #[derive(Debug)]
 struct Burst {
+    /// One more than are named says that there are too many.
     files: BTreeSet<PathBuf>,
     first: Instant,
     last: Instant,
@@ -32,7 +33,7 @@ impl Bursts {
         let new = || Burst { files: BTreeSet::new(), first: now, last: now };
         let burst = self.0.entry(service.clone()).or_insert_with(new);
         burst.last = now;
-        if burst.files.len() < MOST_FILES {
+        if burst.files.len() <= MOST_FILES {
             burst.files.extend(file.map(Path::to_owned));
         }
     }
@@ -47,13 +48,17 @@ impl Bursts {
         let due: Vec<ServiceName> =
             self.0.iter().filter(|(_, burst)| burst.due() <= now).map(|(service, _)| service.clone()).collect();
         let taken = due.into_iter().filter_map(|service| self.0.remove_entry(&service));
-        taken.map(|(service, burst)| (service, burst.files.into_iter().collect())).collect()
+        taken.map(|(service, burst)| (service, burst.named())).collect()
     }
 }
 
 impl Burst {
     fn due(&self) -> Instant {
         (self.last + QUIET).min(self.first + LONGEST)
+    }
+
+    fn named(self) -> Vec<PathBuf> {
+        if self.files.len() > MOST_FILES { Vec::new() } else { self.files.into_iter().collect() }
     }
 }
 
@@ -67,20 +72,22 @@ mod tests {
     use tokio::time::Instant;
 
     #[test]
-    fn a_burst_is_told_once_after_a_moment_of_quiet() {
+    fn a_burst_is_told_once_after_a_moment_of_quiet_and_names_its_files_unless_they_are_many() {
         let (orders, start) = (ServiceName::try_new("orders").unwrap(), Instant::now());
         let mut bursts = Bursts::default();
         assert_eq!(bursts.due(), None);
-        for number in 0..20_u64 {
-            let file = format!("{number}.py");
-            bursts.add(&orders, Some(Path::new(&file)), start + Duration::from_millis(number));
+        for (files, named) in [(1, 1), (MOST_FILES, MOST_FILES), (MOST_FILES + 1, 0), (500, 0)] {
+            for number in 0..files {
+                let file = format!("{number}.py");
+                bursts.add(&orders, Some(Path::new(&file)), start + Duration::from_millis(number as u64));
+            }
+            let quiet = start + Duration::from_millis(files as u64 - 1) + QUIET;
+            assert_eq!(bursts.due(), Some(quiet));
+            assert!(bursts.take(quiet - Duration::from_millis(1)).is_empty());
+            let told = bursts.take(quiet);
+            assert_eq!((told.len(), told[0].1.len()), (1, named));
+            assert!(bursts.take(quiet).is_empty());
         }
-        let quiet = start + Duration::from_millis(19) + QUIET;
-        assert_eq!(bursts.due(), Some(quiet));
-        assert!(bursts.take(quiet - Duration::from_millis(1)).is_empty());
-        let told = bursts.take(quiet);
-        assert_eq!((told.len(), told[0].1.len()), (1, MOST_FILES));
-        assert!(bursts.take(quiet).is_empty());
     }
 
     #[test]
