@@ -112,6 +112,31 @@ def test_scale_up_and_down_fails_no_request(up: Up) -> None:
     assert up.service("back")["restarts"] == 0
 
 
+def test_what_came_of_a_command_is_shown_as_json(up: Up) -> None:
+    for wish in (("restart", "back"), ("scale", "back=1")):
+        view = json.loads(up.command(*wish, "--json").stdout)
+        assert (view["name"], view["state"]) == ("back", "ready")
+        assert [one["state"] for one in view["instances"]].count("ready") == 1, "the former one may still be ending"
+
+
+def test_the_hub_does_what_commands_do_for_whoever_has_its_token(up: Up) -> None:
+    token = up.folder / ".pinnace/run/hub-token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    known = {"Authorization": f"Bearer {token.read_text().strip()}"}
+    for headers in ({}, {"Authorization": "Bearer " + "x" * 64}):
+        answer = up.request("/api/v1/system", "hub", headers=headers)
+        assert (answer.status, answer.headers["content-type"]) == (401, "application/problem+json")
+    assert up.request("/api/v1/system", "hub", headers={**known, "Host": "evil.example"}).status == 403
+    former = up.leader("front")
+    answer = up.request("/api/v1/services/front/restart", "hub", "POST", known)
+    assert answer.status == 200 and json.loads(answer.body)["state"] == "ready", answer.text
+    until(lambda: has_one_instance(up, "front") and up.leader("front") != former, "a new instance")
+    lines = up.request("/api/v1/logs?service=clock", "hub", headers=known).text.splitlines()
+    assert "started" in [json.loads(line)["text"] for line in lines]
+    unknown = up.request("/api/v1/services/frnt/restart", "hub", "POST", known)
+    assert unknown.status == 404 and "front" in json.loads(unknown.body)["hint"], unknown.text
+
+
 @pytest.mark.parametrize("name", ["program", "hub", "gateway"])
 def test_what_cannot_run_twice_is_not_scaled(up: Up, name: str) -> None:
     ended = up.command("scale", f"{name}=2")

@@ -107,6 +107,22 @@ def test_files_that_do_not_count_reload_nothing(harbour: Harbour, up: Up) -> Non
     assert sum("changed" in line for line in up.lines) == 2, up.text
 
 
+def test_a_change_of_many_files_is_looked_at_as_if_everything_had_changed(harbour: Harbour, start: Start) -> None:
+    migrate = {"engine": "sqlite", "migrate": "echo the tables are there"}
+    folder = harbour.service("front", route="/", database=migrate)
+    up = start().settled()
+    before = up.leader("front")
+    # As a change of branches does; the migration is the last of many.
+    for number in range(40):
+        (folder / f"module_{number}.py").write_text("x = 1\n")
+    (folder / "migrations").mkdir()
+    (folder / "migrations/0002_more.py").write_text("x = 1\n")
+    up.wait_for("much has changed: restarting")
+    until(lambda: up.is_in("front", "ready") and up.service("front")["instances"][0]["pid"] != before, "a new one")
+    assert up.command("logs", "front").stdout.count("| the tables are there") >= 2
+    assert up.end() == 0
+
+
 def test_a_program_is_ended_and_started_anew_when_its_files_change(harbour: Harbour, start: Start) -> None:
     folder = harbour.program("program", route="/")
     up = start().settled()

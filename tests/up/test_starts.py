@@ -8,8 +8,10 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from harbour import Harbour, Up
 from waiting import until
 
@@ -150,4 +152,35 @@ def test_damaged_files_of_an_earlier_run_are_put_aside(harbour: Harbour, start: 
     assert up.hub("/api/v1/registry/services/front")["instances"], "the hub is usable, with a new token"
     assert all(service["state"] == "ready" for service in up.ps()["services"])
     assert list(state.glob("data/hub/registry.db.damaged-*")), "nothing is deleted"
+    assert up.end() == 0
+
+
+def test_two_systems_side_by_side_do_not_meet(
+    binary: Path, harbour: Harbour, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other_harbour = Harbour(tmp_path_factory.mktemp("other"))
+    other_harbour.service("front", route="/", env={"WHOSE": "other"})
+    harbour.service("front", route="/", env={"WHOSE": "own"})
+    own = start().settled()
+    other = Up(binary, other_harbour.folder)
+    try:
+        other.settled()
+        for up, whose in ((own, "own"), (other, "other")):
+            assert json.loads(up.get("/environment")[1])["WHOSE"] == whose
+        assert other.end() == 0
+        assert own.get("/")[0] == 200 and own.end() == 0
+    finally:
+        other.close()
+
+
+def test_it_is_started_from_a_folder_below_and_keeps_its_state_beside_the_manifest(
+    harbour: Harbour, start: Start
+) -> None:
+    folder = harbour.service("front", route="/")
+    root, harbour.folder = harbour.folder, folder
+    up = start().settled()
+    assert up.ps()["root"] == str(root) and up.get("/")[0] == 200
+    state = root / ".pinnace"
+    assert state.stat().st_mode & 0o777 == 0o700 and (state / ".gitignore").read_text() == "*\n"
+    assert not (folder / ".pinnace").exists()
     assert up.end() == 0
