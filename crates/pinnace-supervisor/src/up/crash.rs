@@ -1,13 +1,15 @@
 //! What follows when an instance has ended by itself: another start after a pause, or giving the member up.
 
-use pinnace_os::Exit;
+use std::sync::Arc;
+
+use pinnace_os::{Exit, Signal};
 use pinnace_types::control::{LogLine, LogStream, ServiceKind};
 use pinnace_types::worker::FailureKind;
 use pinnace_types::{ExitCode, HumanDuration};
 use tokio::time::Duration;
 
 use super::instance::{Instance, Stage};
-use super::member::Phase;
+use super::member::{Member, Phase};
 use super::system::{PreparedEvent, System};
 
 impl System {
@@ -86,15 +88,24 @@ impl System {
                 let limit = HumanDuration::new(member.stated());
                 (format!("not ready after {limit}{asked}; `ready_timeout` gives it longer"), ExitCode::NotReady)
             }
+            // Whoever is killed cannot say why.
+            None if exit == Exit::Signal(Signal::SIGKILL as i32) => (format!("ended with {exit}"), ExitCode::NotReady),
             None => {
-                let last = self.logs.tail(Some(&member.name), 20);
-                let words = last.iter().rev().find(|line| {
-                    line.instance == instance.identity.id() && !line.text.trim().is_empty() && is_stderr(line)
-                });
-                let words = words.map(|line| format!(": {}", line.text.trim())).unwrap_or_default();
+                let words = self.last_words(member, instance).map(|words| format!(": {words}")).unwrap_or_default();
                 (format!("ended with {exit}{words}"), ExitCode::NotReady)
             }
         }
+    }
+
+    /// The last line that an instance wrote about itself; a hint is no reason.
+    fn last_words(&self, member: &Member, instance: &Instance) -> Option<String> {
+        let id = instance.identity.id();
+        let is_its_own = |line: &&Arc<LogLine>| {
+            line.stream == LogStream::Stderr && line.instance == id && line.time >= instance.started_at
+        };
+        let lines = self.logs.tail(Some(&member.name), 20);
+        let mut texts = lines.iter().rev().filter(is_its_own).map(|line| line.text.trim());
+        texts.find(|text| !text.is_empty() && !text.starts_with("hint:")).map(str::to_owned)
     }
 
     fn start_later(&mut self, index: usize, pause: Duration) {
@@ -135,10 +146,6 @@ impl System {
             self.start_waiting();
         }
     }
-}
-
-fn is_stderr(line: &LogLine) -> bool {
-    line.stream == LogStream::Stderr
 }
 
 const fn exit_code(kind: FailureKind) -> ExitCode {

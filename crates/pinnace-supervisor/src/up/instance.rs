@@ -83,7 +83,7 @@ pub(super) struct Instance {
     pub(super) overdue: bool,
     /// Its files changed before it answered: it is told once it does.
     reload_wanted: bool,
-    started_at: Timestamp,
+    pub(super) started_at: Timestamp,
     signals: mpsc::Sender<Signal>,
     events: mpsc::Sender<Heard>,
     probe: Option<JoinHandle<()>>,

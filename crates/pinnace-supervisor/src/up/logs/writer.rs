@@ -3,7 +3,7 @@
 //! A file is opened for each batch of lines, so that it may be removed, emptied or moved at any time. What cannot be
 //! written is not tried again: the file says how many lines are missing, as soon as it can be written again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -53,7 +53,8 @@ struct Batch {
 struct Files {
     folder: PathBuf,
     account: Arc<Account>,
-    failing: bool,
+    /// Whose file did not take the last lines.
+    failing: BTreeSet<ServiceName>,
 }
 
 /// The file of a service.
@@ -65,7 +66,7 @@ impl Writer {
     pub(super) fn start(folder: PathBuf) -> Self {
         let (lines_tx, lines_rx) = mpsc::channel(WAITING_LINES);
         let account = Arc::new(Account::default());
-        let files = Files { folder, account: Arc::clone(&account), failing: false };
+        let files = Files { folder, account: Arc::clone(&account), failing: BTreeSet::new() };
         let thread = std::thread::Builder::new().name("pinnace-logs".to_owned()).spawn(move || files.write(lines_rx));
         if let Err(error) = &thread {
             tracing::warn!(%error, "log files cannot be written, lines are kept in memory alone");
@@ -135,20 +136,20 @@ impl Files {
             append(&path, &format!("… {gap} lines are missing here: the disk did not take them\n{}", batch.text))
         };
         match result {
-            Ok(()) if self.failing => {
-                tracing::info!("log files are written again");
-                self.failing = false;
+            Ok(()) => {
+                if self.failing.remove(service) && self.failing.is_empty() {
+                    tracing::info!("log files are written again");
+                }
             }
-            Ok(()) => {}
             Err(error) => {
                 if gap > 0 {
                     *self.account.gaps.lock().entry(service.clone()).or_default() += gap;
                 }
                 self.account.miss(service.clone(), batch.lines);
-                if !self.failing {
+                if self.failing.is_empty() {
                     tracing::warn!(%error, "log files cannot be written, lines are kept in memory alone");
-                    self.failing = true;
                 }
+                self.failing.insert(service.clone());
             }
         }
     }
