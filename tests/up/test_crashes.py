@@ -73,7 +73,7 @@ def test_a_killed_leader_of_a_service_takes_its_workers_along_and_comes_back(up:
     os.kill(leader, signal.SIGKILL)
     # The socket is the system's own: a request that comes meanwhile waits in its queue.
     assert up.get("/")[0] == 200
-    up.wait_for(r"front +\| pinnace: ended with signal 9")
+    up.wait_for(r"front +\| pinnace: ended with signal 9 \(SIGKILL\); started again in")
     assert is_new(up, "front", leader) and not workers & up.left()
 
 

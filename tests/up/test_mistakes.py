@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -172,6 +173,12 @@ def small_disk(harbour: Harbour) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(state)], check=True)
 
 
+def fill(file: Path) -> None:
+    with pytest.raises(OSError), file.open("wb", buffering=0) as filling:
+        while True:
+            filling.write(b"x" * 512)
+
+
 def test_a_full_disk_is_told_and_damages_nothing(harbour: Harbour, start: Start, small_disk: Path) -> None:
     migrate = 'python -c \'import os; open(os.environ["DATABASE_URL"][10:], "x").write("kept")\''
     harbour.service("front", route="/", database={"engine": "sqlite", "migrate": migrate})
@@ -179,9 +186,7 @@ def test_a_full_disk_is_told_and_damages_nothing(harbour: Harbour, start: Start,
     assert up.end() == 0
     names = {path for path in small_disk.rglob("*") if path.is_file()}
     filling = small_disk / "filling"
-    with pytest.raises(OSError), filling.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 512)
+    fill(filling)
     up = start("--no-migrate")
     assert up.wait() == 13, up.text
     assert up.says("error: .*No space left") and up.says("hint: free space"), up.text
@@ -191,14 +196,26 @@ def test_a_full_disk_is_told_and_damages_nothing(harbour: Harbour, start: Start,
     assert up.get("/")[0] == 200
     assert (small_disk / "data/front/db.sqlite3").read_text() == "kept"
     # A disk that fills up while it runs costs log lines in files, and nothing else.
-    with pytest.raises(OSError), filling.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 512)
+    fill(filling)
     edit(harbour.folder / "front/main.py", 'VERSION = "one"', 'VERSION = "second"')
     up.wait_for("reloaded in")
     until(lambda: up.get("/")[1].startswith("second "), "the new code answers")
+    hub = up.leader("hub")
+    os.kill(hub, signal.SIGKILL)
+    up.wait_for(r"hub +\| pinnace: ended with signal 9")
+    assert up.get("/")[0] == 200 and up.is_in("front", "ready"), "nobody needs the hub for a request"
     filling.unlink()
+    up.until_in("hub", "ready")
+    assert sum("log files cannot be written" in line for line in up.lines) <= 1, "told once"
+    assert not up.says("ended with exit code 13: hint"), "the reason is told, not the way out"
     assert up.end() == 0
+
+
+def test_a_disk_that_is_too_small_for_an_environment_is_told(harbour: Harbour, start: Start, small_disk: Path) -> None:
+    harbour.service("front", venv=None)
+    up = start("--strict")
+    assert up.wait() == 13, up.text
+    assert up.says("error: .*the disk is full") and up.says("hint: .*free some space"), up.text
 
 
 def test_rights_that_lack_are_told(harbour: Harbour, start: Start) -> None:
