@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pinnace_http::unix::UnixClient;
 use pinnace_http::{Drain, Listener, Server, ServerConfig};
-use pinnace_registry::{Store, StoreConfig, StoreError};
+use pinnace_registry::{Registry, RegistryConfig, Store, StoreConfig, StoreError};
 use pinnace_telemetry::{MetricsError, ServiceMetrics, WorkerMetrics};
 use pinnace_types::Secret;
 
@@ -25,6 +25,8 @@ pub struct HubConfig {
     pub control: PathBuf,
     /// What callers have to show.
     pub token: Secret<String>,
+    /// How the registry decides what lives.
+    pub registry: RegistryConfig,
 }
 
 /// A hub that has opened its stores and serves nobody yet.
@@ -55,6 +57,7 @@ pub enum HubError {
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) knowledge: Knowledge,
+    pub(crate) registry: Registry,
     pub(crate) control: UnixClient,
     pub(crate) token: Secret<String>,
     pub(crate) metrics: ServiceMetrics,
@@ -71,8 +74,10 @@ impl Hub {
         let last = Snapshot::load(&config.data, Timestamp::now())?;
         let (metrics, _) = ServiceMetrics::create(1, Timestamp::now())?;
         metrics.set_ready_workers(1);
+        let registry = Registry::new(opened.store, config.registry);
         let app = App {
-            knowledge: Knowledge::new(Arc::new(opened.store), config.data, last),
+            knowledge: Knowledge::new(Arc::clone(registry.store()), config.data, last),
+            registry,
             control: UnixClient::new(config.control),
             token: config.token,
             metrics_of_worker: metrics.worker(0)?,
@@ -88,15 +93,23 @@ impl Hub {
         self.app.drain.clone()
     }
 
-    /// Follows the supervisor and answers until the drain has ended.
+    /// Follows the supervisor, watches over what is registered and answers until the drain has ended.
     pub async fn serve(self, listeners: Vec<Listener>) {
         let drain = self.app.drain.clone();
         let feed = feed_task(self.app.control.clone(), self.app.knowledge.clone());
+        let registry = self.app.registry.clone();
+        let release = async {
+            drain.begun().await;
+            registry.release();
+            std::future::pending::<()>().await;
+        };
         let config = ServerConfig { max_connections: 1_000, ..ServerConfig::default() };
-        let server = Server::new(config, Border::new(self.app)).serve(listeners, drain);
+        let server = Server::new(config, Border::new(self.app)).serve(listeners, drain.clone());
         tokio::select! {
             () = server => {}
             () = feed => {}
+            () = registry.run() => {}
+            () = release => {}
         }
     }
 }

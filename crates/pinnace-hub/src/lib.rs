@@ -22,4 +22,5 @@ mod snapshot;
 
 pub use api::openapi;
 pub use hub::{Hub, HubConfig, HubError};
+pub use pinnace_registry::RegistryConfig;
 pub use snapshot::SnapshotError;

@@ -3,18 +3,24 @@
 use std::sync::Arc;
 
 use axum::Router;
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Incoming;
 use pinnace_http::{Body, Connection, Handler, problem_response};
+use pinnace_registry::{Consul, Eureka};
 use pinnace_telemetry::{REQUEST_ID_HEADER, new_request_id};
 use pinnace_types::{ErrorCode, RequestId};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::api;
-use crate::guard::{check_origin, check_token};
+use crate::guard::{caller, check_origin, check_token};
 use crate::hub::App;
 use crate::refusal::Refusal;
+
+/// The bytes of a registration.
+const MAX_REGISTRATION: usize = 256 << 10;
 
 /// Answers all requests of the hub.
 #[derive(Clone, Debug)]
@@ -28,9 +34,31 @@ impl Border {
         Self { router: api::router(app.clone()), app }
     }
 
+    /// Answers on the paths of Consul and Eureka, with the errors that their clients expect.
+    async fn registry(&self, request: Request<Incoming>) -> Response<Bytes> {
+        let is_consul = Consul::is_asked(request.uri().path());
+        let Some(caller) = caller(request.uri(), request.headers(), &self.app.token) else {
+            return if is_consul { Consul::refuse_unknown() } else { Eureka::refuse_unknown() };
+        };
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_REGISTRATION).collect().await.map(Collected::to_bytes) {
+            Ok(body) => body,
+            Err(_) if is_consul => return Consul::refuse_large(),
+            Err(_) => return Eureka::refuse_large(),
+        };
+        if is_consul {
+            self.app.registry.consul().answer(&caller, &head, body).await
+        } else {
+            self.app.registry.eureka().answer(&caller, &head, body).await
+        }
+    }
+
     async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Result<Response<Body>, Refusal> {
         check_origin(request.uri(), request.headers())?;
         let path = request.uri().path();
+        if Consul::is_asked(path) || Eureka::is_asked(path) {
+            return Ok(self.registry(request).await.map(Body::full));
+        }
         if !api::is_open(path) {
             check_token(request.headers(), &self.app.token)?;
         }

@@ -19,6 +19,7 @@ mod name;
 mod problem;
 mod request_id;
 mod secret;
+mod service_token;
 pub mod status;
 pub mod worker;
 
@@ -30,6 +31,7 @@ pub use name::{ContextName, InvalidName, ServiceName, SystemName, Topic};
 pub use problem::Problem;
 pub use request_id::{InvalidRequestId, RequestId};
 pub use secret::Secret;
+pub use service_token::{service_of_token, service_token};
 
 /// The version of every part of this build; parent and worker refuse to work with any other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

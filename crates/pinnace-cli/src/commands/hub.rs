@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pinnace_http::{Drain, Listener};
-use pinnace_hub::{Hub, HubConfig, HubError};
+use pinnace_hub::{Hub, HubConfig, HubError, RegistryConfig};
 use pinnace_os::{FolderLock, LifetimeEnd, LockError, inherited_listeners, listen};
 use pinnace_telemetry::logging;
 use pinnace_types::{ExitCode, Secret};
@@ -39,6 +39,9 @@ pub(crate) struct HubArgs {
     /// The port, where no socket is inherited; 0 takes a free one
     #[arg(long, default_value_t = 7070)]
     port: u16,
+    /// Keep Eureka's leases when more than 15 % of them expire at once
+    #[arg(long)]
+    self_preservation: bool,
     /// How log lines look [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     log_format: Option<LogFormatArg>,
@@ -59,7 +62,8 @@ impl HubArgs {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let _lock = self.lock().await?;
-        let config = HubConfig { data: self.data, control: self.control, token };
+        let registry = RegistryConfig { self_preservation: self.self_preservation };
+        let config = HubConfig { data: self.data, control: self.control, token, registry };
         let hub = Hub::open(config).map_err(|error| complaint(&error))?;
         let drain = hub.drain();
         let supervisor_gone = async {

@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pinnace_http::{Body, Connection, Drain, Handler, Listener, Server, ServerConfig, problem_response};
-use pinnace_hub::{Hub, HubConfig};
+use pinnace_hub::{Hub, HubConfig, RegistryConfig};
 use pinnace_types::control::{InstanceView, ServiceKind, ServiceState, ServiceView, SystemView};
 use pinnace_types::{ErrorCode, Problem, Secret, ServiceName};
 use serde_json::Value;
@@ -92,8 +92,12 @@ impl Control {
 
 impl TestHub {
     pub(crate) async fn start(folder: &Path) -> Self {
-        let config =
-            HubConfig { data: folder.join("data"), control: socket(folder), token: Secret::new(TOKEN.to_owned()) };
+        let config = HubConfig {
+            data: folder.join("data"),
+            control: socket(folder),
+            token: Secret::new(TOKEN.to_owned()),
+            registry: RegistryConfig::default(),
+        };
         let hub = Hub::open(config).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
