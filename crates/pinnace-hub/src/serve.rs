@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Incoming;
 use pinnace_http::{Body, Connection, Handler, problem_response};
-use pinnace_registry::{Consul, Eureka};
+use pinnace_registry::{Caller, Consul, Eureka};
 use pinnace_telemetry::{REQUEST_ID_HEADER, new_request_id};
 use pinnace_types::{ErrorCode, RequestId};
 use tokio::time::Instant;
@@ -37,7 +37,9 @@ impl Border {
     /// Answers on the paths of Consul and Eureka, with the errors that their clients expect.
     async fn registry(&self, request: Request<Incoming>) -> Response<Bytes> {
         let is_consul = Consul::is_asked(request.uri().path());
-        let Some(caller) = caller(request.uri(), request.headers(), &self.app.token) else {
+        let known = caller(request.uri(), request.headers(), &self.app.token);
+        let open = Consul::is_open(request.uri().path()).then_some(Caller::Anyone);
+        let Some(caller) = known.or(open) else {
             return if is_consul { Consul::refuse_unknown() } else { Eureka::refuse_unknown() };
         };
         let (head, body) = request.into_parts();

@@ -53,6 +53,14 @@ impl Consul {
         path == "/v1" || path.starts_with("/v1/")
     }
 
+    /// Whether a path is answered without a token: those whose answers are always the same, and at which Consul's clients
+    /// often send none.
+    pub fn is_open(path: &str) -> bool {
+        const OPEN: [&str; 5] =
+            ["/v1/status/leader", "/v1/status/peers", "/v1/catalog/datacenters", "/v1/agent/self", "/v1/agent/members"];
+        OPEN.contains(&path)
+    }
+
     /// How a request without a valid token is refused: clients of Consul expect 403.
     pub fn refuse_unknown() -> Response<Bytes> {
         Refused::new(StatusCode::FORBIDDEN, "ACL not found: send the token as X-Consul-Token").into_response()

@@ -28,14 +28,17 @@ const FLAPS: usize = 4;
 const FLAP_WINDOW: Duration = Duration::from_mins(1);
 /// …and then it takes so many successes in a row to be passing again.
 const CALM_SUCCESSES: u32 = 3;
-/// The part of all leases that may expire at once where the registry preserves itself, in percent.
-const MAY_EXPIRE: usize = 15;
+/// The part of all leases that has to stay within a minute where the registry preserves itself, in percent.
+const STAYS: usize = 85;
+const PRESERVED_FOR: Duration = Duration::from_mins(1);
 
 /// What the task knows from one look to the next.
 #[derive(Default)]
 struct Watch {
     critical_since: HashMap<BeatKey, Instant>,
     asked: HashMap<BeatKey, Asked>,
+    /// When leases were forgotten lately.
+    lapsed_at: VecDeque<Instant>,
 }
 
 /// A check that the registry asks.
@@ -66,9 +69,8 @@ pub(crate) async fn liveness_task(registry: Registry) {
         let state = Arc::clone(&changes.borrow_and_update());
         watch.follow(&registry, &state, &places);
         let mut due = watch.look(&registry, &state);
-        if registry.config().self_preservation && due.lapsed.len() * 100 > due.leases * MAY_EXPIRE {
-            tracing::warn!(expired = due.lapsed.len(), "too many leases expired at once; they are kept");
-            due.lapsed.clear();
+        if registry.config().self_preservation {
+            watch.preserve(&mut due);
         }
         let next = due.next;
         act(&registry, due).await;
@@ -105,6 +107,21 @@ impl Watch {
         self.asked.retain(|key, _| known.contains(key));
         self.critical_since.retain(|key, _| known.contains(key));
         registry.beats().retain(|key| known.contains(key));
+    }
+
+    /// Keeps what would leave too little of what there was a minute ago: then the network is taken for broken.
+    fn preserve(&mut self, due: &mut Due) {
+        let now = Instant::now();
+        while self.lapsed_at.front().is_some_and(|at| now.duration_since(*at) > PRESERVED_FOR) {
+            self.lapsed_at.pop_front();
+        }
+        let before = due.leases + self.lapsed_at.len();
+        let allowed = (before - before * STAYS / 100).saturating_sub(self.lapsed_at.len());
+        if due.lapsed.len() > allowed {
+            tracing::warn!(expired = due.lapsed.len(), "too many leases have expired; they are kept");
+            due.lapsed.truncate(allowed);
+        }
+        self.lapsed_at.extend(due.lapsed.iter().map(|_| now));
     }
 
     /// What the time asks for.

@@ -16,8 +16,8 @@ use crate::{Consul, Eureka, Store};
 /// Defaults: expired leases of Eureka are always forgotten.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RegistryConfig {
-    /// Whether leases are kept when more than 15 % of them have expired at once: then the network is taken for broken, and not
-    /// the instances.
+    /// Whether at most 15 % of the leases are forgotten within a minute: when more expire, the network is taken for broken,
+    /// and not the instances.
     pub self_preservation: bool,
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct HubArgs {
     /// The port, where no socket is inherited; 0 takes a free one
     #[arg(long, default_value_t = 7070)]
     port: u16,
-    /// Keep Eureka's leases when more than 15 % of them expire at once
+    /// Forget at most 15 % of Eureka's leases within a minute
     #[arg(long)]
     self_preservation: bool,
     /// How log lines look [default: text on a terminal, else json]

@@ -28,8 +28,8 @@ impl Consul {
         let own = self.registry.store().node();
         if is_read {
             return Ok(Some(match path {
-                ["self"] => answer(&shapes::own_self(&shapes::node_of(&state, own))),
-                ["members"] => answer(&json!([shapes::member(&shapes::node_of(&state, own))])),
+                ["self"] => answer(&shapes::own_self(&shapes::own_node(own))),
+                ["members"] => answer(&json!([shapes::member(&shapes::own_node(own))])),
                 ["services"] => answer(&self.agent_services(&state, asked)?),
                 ["service", id] => self.agent_service(id, asked).await?,
                 ["checks"] => answer(&self.agent_checks(&state, asked)?),
