@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hub import Hub
-
-
-@pytest.fixture(scope="session")
-def binary() -> Path:
-    named = os.environ.get("PINNACE_BIN")
-    assert named, "PINNACE_BIN names the binary under test; `make test` sets it"
-    return Path(named)
 
 
 @pytest.fixture

@@ -9,20 +9,11 @@ import json
 import re
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-LONGEST_WAIT = 20.0
+from waiting import LONGEST_WAIT
+
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Waits for a condition, not for time."""
-    deadline = time.monotonic() + LONGEST_WAIT
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
 
 
 def service_token(service: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from consul import Check, Consul
 from consul.exceptions import ACLPermissionDenied, BadRequest, ConsulException
-from hub import TOKEN, Hub, service_token, until
+from hub import TOKEN, Hub, service_token
+from waiting import until
 
 
 @pytest.fixture

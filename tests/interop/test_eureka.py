@@ -13,7 +13,8 @@ from urllib.error import HTTPError
 import py_eureka_client.eureka_basic as eureka
 import py_eureka_client.eureka_client as eureka_client
 import pytest
-from hub import TOKEN, Hub, service_token, until
+from hub import TOKEN, Hub, service_token
+from waiting import until
 
 T = TypeVar("T")
 
