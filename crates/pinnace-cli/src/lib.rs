@@ -24,7 +24,7 @@ use complaint::Complaint;
 #[command(
     name = "pinnace",
     version,
-    about = "Hosts unchanged Flask, Django and FastAPI applications",
+    about = "Runs systems of unchanged FastAPI, Django and Flask services",
     long_about = None,
     propagate_version = true,
     max_term_width = 100
