@@ -151,8 +151,11 @@ class Reader:
             "PIP_FIND_LINKS": str(wheels),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
-        base = Path(sys.base_prefix) / "bin"
-        self.environment["PATH"] = f"{tools}:{base}:{self.environment['PATH']}"
+        # Environments are made by pip here: uv says things in other words, and does not know PIP_FIND_LINKS.
+        usual = ("/usr/bin", "/bin")
+        folders = self.environment.get("PATH", ":".join(usual)).split(":")
+        folders = [folder for folder in folders if folder in usual or not (Path(folder) / "uv").exists()]
+        self.environment["PATH"] = ":".join([str(tools), f"{sys.base_prefix}/bin", *folders])
 
     def do(self, step: notation.Step) -> None:
         """One step; raises Failed."""
