@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import checks
+import processes
 from checks import Row
 from faults import Faults, Plan
 from system import SoakError, System, until
@@ -44,6 +45,8 @@ def run(system: System, options: LoadOptions, seed: int) -> tuple[dict[str, Any]
     ready = system.wait_until_ready()
     services = system.services()
     restock(system)
+    # The shop is at rest now: what is busy is none of ours.
+    others = processes.busy_cores(2.0)
     before = stock(system)
     faults = Faults(system, options.plan, seed, services, hidden_kill=options.sabotage == "hidden-kill")
     if options.sabotage != "no-faults":
@@ -87,6 +90,7 @@ def run(system: System, options: LoadOptions, seed: int) -> tuple[dict[str, Any]
         "happened": dict(faults.happened),
         "reload_s": round(statistics.median(faults.reload_seconds), 2) if faults.reload_seconds else None,
         "start_s": round(ready, 2),
+        "cores_that_others_used": round(others, 2),
     }
     return figures, complaints
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,3 +91,17 @@ def cpu_seconds(pids: list[int]) -> float:
             continue
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def busy_cores(seconds: float) -> float:
+    """How many cores of the machine are at work, on average over some seconds: what is measured while others want the
+    same cores says little."""
+    before, began = _busy_seconds(), time.monotonic()
+    time.sleep(seconds)
+    return (_busy_seconds() - before) / (time.monotonic() - began)
+
+
+def _busy_seconds() -> float:
+    ticks = [int(number) for number in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, waiting = ticks[3], ticks[4]
+    return (sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK")

@@ -47,7 +47,7 @@ def run(system: System, options: RestOptions) -> tuple[dict[str, Any], list[str]
     time.sleep(options.settle)
     before, began = cpu(ours), time.monotonic()
     before_theirs = cpu(theirs)
-    time.sleep(options.seconds)
+    busy = processes.busy_cores(options.seconds)
     elapsed = time.monotonic() - began
     used, used_by_theirs = (cpu(ours) - before) / elapsed, (cpu(theirs) - before_theirs) / elapsed
     held = processes.memory_mib([one.pid for one in ours])
@@ -69,6 +69,7 @@ def run(system: System, options: RestOptions) -> tuple[dict[str, Any], list[str]
         "our_cpu_of_a_core": round(used, 4),
         "workers_pss_mib": round(processes.memory_mib([one.pid for one in theirs]), 1),
         "workers_cpu_of_a_core": round(used_by_theirs, 4),
+        "cores_that_others_used": round(max(0.0, busy - used - used_by_theirs), 2),
     }
     return figures, complaints + end(system, options.patience)
 
