@@ -38,6 +38,7 @@ CHAPTERS = (
     "hosting/fastapi.md",
     "hosting/flask.md",
     "hosting/any-program.md",
+    "discovery.md",
     "doctor.md",
 )
 PORTS = (8000, 8080, 7070)
