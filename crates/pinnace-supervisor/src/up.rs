@@ -31,7 +31,7 @@ pub(crate) mod variables;
 pub(crate) mod watch;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -57,6 +57,7 @@ use ports::Ports;
 use prepare::{Means, Preparation};
 use step::StepRunner;
 use system::{Parts, System};
+use variables::HubAccess;
 use watch::Watcher;
 
 /// The name of the hub among the services.
@@ -106,7 +107,8 @@ impl Up {
         let logs = Logs::open(&folder.logs());
         let (changed, changes) = mpsc::channel(64);
         let watcher = config.watch.then(|| watch(&config.manifest, &logs, changed)).flatten();
-        let preparation = preparation(&config, &folder, &logs, &members);
+        let hub = hub_access(&members, &files);
+        let preparation = preparation(&config, &folder, &logs, &members, hub);
         let lifetime = Lifetime::new()?;
         let parts =
             Parts { logs: logs.clone(), members, ports, preparation, files, lifetime, changes, started_at, config };
@@ -184,7 +186,24 @@ fn member(service: &Service, earlier: &[Member], ports: &mut Ports) -> Result<Me
     Ok(member)
 }
 
-fn preparation(config: &UpConfig, folder: &Arc<StateFolder>, logs: &Logs, members: &[Member]) -> Preparation {
+/// How services reach the hub, on this machine.
+fn hub_access(members: &[Member], files: &PlatformFiles) -> Option<HubAccess> {
+    let hub = members.iter().find(|member| matches!(member.what, What::Hub))?;
+    let mut address = hub.address?;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let token = fs_err::read_to_string(&files.hub_token).ok()?;
+    Some(HubAccess { address, token: Secret::new(token.trim().to_owned()) })
+}
+
+fn preparation(
+    config: &UpConfig,
+    folder: &Arc<StateFolder>,
+    logs: &Logs,
+    members: &[Member],
+    hub: Option<HubAccess>,
+) -> Preparation {
     let runner = StepRunner::new(config.binary.clone(), logs.clone());
     let services = members.iter().filter(|member| member.service().is_some());
     let places = services.filter_map(|member| Some((member.name.clone(), member.address?)));
@@ -202,6 +221,7 @@ fn preparation(config: &UpConfig, folder: &Arc<StateFolder>, logs: &Logs, member
         runner,
         ports,
         urls,
+        hub,
         migrates: config.migrate,
     })
 }

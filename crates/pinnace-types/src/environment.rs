@@ -37,6 +37,12 @@ pub const AMQP_URL: &str = "AMQP_URL";
 pub const CELERY_BROKER_URL: &str = "CELERY_BROKER_URL";
 /// Kafka's bootstrap servers.
 pub const KAFKA_BOOTSTRAP_SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
+/// Where the registry speaks Consul.
+pub const CONSUL_HTTP_ADDR: &str = "CONSUL_HTTP_ADDR";
+/// The service's token there.
+pub const CONSUL_HTTP_TOKEN: &str = "CONSUL_HTTP_TOKEN";
+/// Where the registry speaks Eureka, with the service's token.
+pub const EUREKA_SERVER: &str = "EUREKA_SERVER";
 /// The service's name for OpenTelemetry SDKs.
 pub const OTEL_SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 /// The active virtual environment.
@@ -120,6 +126,17 @@ const TABLE: &[Variable] = &[
     variable(AMQP_URL, SetBy::Up, "message broker, where `engines.amqp` names one"),
     variable(CELERY_BROKER_URL, SetBy::Up, "the same for Celery"),
     variable(KAFKA_BOOTSTRAP_SERVERS, SetBy::Up, "Kafka's `host:port` list, where `engines.kafka` names one"),
+    variable(CONSUL_HTTP_ADDR, SetBy::Up, "`host:port` at which the registry speaks Consul's HTTP API"),
+    variable(
+        CONSUL_HTTP_TOKEN,
+        SetBy::Up,
+        "the service's token there: it reads everything and registers that service alone",
+    ),
+    variable(
+        EUREKA_SERVER,
+        SetBy::Up,
+        "address at which the registry speaks Eureka, with the same token as its user info",
+    ),
     variable(
         OTEL_SERVICE_NAME,
         SetBy::Up,

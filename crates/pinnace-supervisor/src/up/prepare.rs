@@ -13,7 +13,7 @@ use super::folder::StateFolder;
 use super::launch::Launch;
 use super::migration::{MigrationError, migrate};
 use super::step::StepRunner;
-use super::variables::{Given, variables};
+use super::variables::{Given, HubAccess, variables};
 
 /// What all preparations share.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) struct Preparation {
     runner: StepRunner,
     ports: BTreeMap<ServiceName, u16>,
     urls: BTreeMap<ServiceName, Secret<String>>,
+    hub: Option<HubAccess>,
     migrates: bool,
 }
 
@@ -51,6 +52,8 @@ pub(super) struct Means {
     pub(super) ports: BTreeMap<ServiceName, u16>,
     /// What callers get.
     pub(super) urls: BTreeMap<ServiceName, Secret<String>>,
+    /// How services reach the registry.
+    pub(super) hub: Option<HubAccess>,
     pub(super) migrates: bool,
 }
 
@@ -63,6 +66,7 @@ impl Preparation {
             runner: means.runner,
             ports: means.ports,
             urls: means.urls,
+            hub: means.hub,
             migrates: means.migrates,
         }
     }
@@ -92,6 +96,7 @@ pub(super) async fn prepare(preparation: &Preparation, service: &Service) -> Res
         urls: &preparation.urls,
         data: &data,
         python: python.as_ref(),
+        hub: preparation.hub.as_ref(),
     };
     let variables = variables(&preparation.manifest, service, &given).map_err(|error| Unprepared {
         code: ExitCode::Failure,

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use pinnace_manifest::{DatabaseEngine, Engine, Manifest, Service, VariableName};
-use pinnace_types::{Secret, ServiceName, environment};
+use pinnace_types::{Secret, ServiceName, environment, service_token};
 
 use super::environment::Prepared;
 
@@ -38,6 +39,15 @@ pub(crate) struct Given<'a> {
     pub(crate) data: &'a Path,
     /// Its environment, where it has one.
     pub(crate) python: Option<&'a Prepared>,
+    /// The hub, where its registry can be reached.
+    pub(crate) hub: Option<&'a HubAccess>,
+}
+
+/// How the hub is reached, and the token from which those of the services are made.
+#[derive(Clone, Debug)]
+pub(crate) struct HubAccess {
+    pub(crate) address: SocketAddr,
+    pub(crate) token: Secret<String>,
 }
 
 /// Secrets that a service asks for and that nobody gives.
@@ -84,6 +94,13 @@ pub(crate) fn variables(
     }
     if let Some(kafka) = &manifest.engines.kafka {
         set(environment::KAFKA_BOOTSTRAP_SERVERS, kafka.authority().into());
+    }
+    if let Some(hub) = given.hub {
+        let (address, token) = (hub.address, service_token(&hub.token, &service.name));
+        let user_info = format!("{}:{}", service.name, token.expose());
+        set(environment::CONSUL_HTTP_ADDR, address.to_string().into());
+        set(environment::EUREKA_SERVER, format!("http://{user_info}@{address}/eureka/").into());
+        set(environment::CONSUL_HTTP_TOKEN, token.expose().into());
     }
     if let Some(python) = given.python {
         set(environment::VIRTUAL_ENV, python.venv.clone().into());
@@ -175,7 +192,7 @@ mod tests {
     use pinnace_manifest::Manifest;
     use pinnace_types::Secret;
 
-    use super::{Given, missing_secrets, variables};
+    use super::{Given, HubAccess, missing_secrets, variables};
     use crate::up::environment::Prepared;
 
     fn manifest(folder: &Path, text: &str) -> Manifest {
@@ -200,7 +217,9 @@ mod tests {
         let urls = BTreeMap::from([("catalog".parse().unwrap(), Secret::new("http://127.0.0.1:4000".to_owned()))]);
         let venv = PathBuf::from("/envs/orders");
         let python = Prepared { python: venv.join("bin/python"), bin: venv.join("bin"), venv };
-        let given = Given { port: Some(4001), urls: &urls, data: Path::new("/data/orders"), python: Some(&python) };
+        let hub = HubAccess { address: ([127, 0, 0, 1], 7070).into(), token: Secret::new("of the hub".to_owned()) };
+        let (data, python) = (Path::new("/data/orders"), Some(&python));
+        let given = Given { port: Some(4001), urls: &urls, data, python, hub: Some(&hub) };
         let found = variables(&manifest, manifest.service("orders").unwrap(), &given).unwrap();
         let expected = [
             ("PORT", "4001"),
@@ -209,12 +228,17 @@ mod tests {
             ("OTEL_SERVICE_NAME", "orders"),
             ("PINNACE_SERVICE", "orders"),
             ("VIRTUAL_ENV", "/envs/orders"),
+            ("CONSUL_HTTP_ADDR", "127.0.0.1:7070"),
             ("STRIPE_KEY_OF_THE_TEST", "sk_1=2"),
             ("CURRENCY", "EUR"),
         ];
         for (name, expected) in expected {
             assert_eq!(value(&found, name), Some(expected), "{name}");
         }
+        let token = value(&found, "CONSUL_HTTP_TOKEN").unwrap();
+        assert!(token.starts_with("orders.") && !token.contains("of the hub"), "{token}");
+        let eureka = format!("http://orders:{token}@127.0.0.1:7070/eureka/");
+        assert_eq!(value(&found, "EUREKA_SERVER"), Some(eureka.as_str()));
         assert!(value(&found, "PATH").unwrap().starts_with("/envs/orders/bin:"));
         assert!(found.iter().all(|(name, _)| name != OsStr::new("PYTHONHOME")));
     }
@@ -225,7 +249,7 @@ mod tests {
         let manifest = manifest(folder.path(), SHOP);
         let missing = missing_secrets(&manifest);
         assert_eq!(missing[0].to_string(), "`orders` asks for secrets that are not set: STRIPE_KEY_OF_THE_TEST");
-        let given = Given { port: None, urls: &BTreeMap::new(), data: Path::new("/data"), python: None };
+        let given = Given { port: None, urls: &BTreeMap::new(), data: Path::new("/data"), python: None, hub: None };
         assert_eq!(variables(&manifest, manifest.service("orders").unwrap(), &given).unwrap_err(), missing[0]);
     }
 }
