@@ -3,6 +3,7 @@
 #
 # A service finds the others' interpreters in <SERVICE>_PYTHON, so that its tests can start the real one it calls.
 set -eu
+postgres=$(cd "$(dirname "$0")" && pwd)/with-postgres.sh
 cd "$(dirname "$0")/../examples/shop/services"
 python=$1
 environments=$2
@@ -15,7 +16,9 @@ for folder in */; do
     wanted=$(cat "$service"/requirements*.txt | sha256sum)
     if [ "$(cat "$environment/ready" 2>/dev/null)" != "$wanted" ]; then
         "$python" -m venv --clear "$environment"
-        "$environment/bin/pip" install --quiet --requirement "$service/requirements-dev.txt"
+        more=()
+        [ ! -f "$service/requirements-postgres.txt" ] || more=(--requirement "$service/requirements-postgres.txt")
+        "$environment/bin/pip" install --quiet --requirement "$service/requirements-dev.txt" "${more[@]}"
         echo "$wanted" >"$environment/ready"
     fi
     variable=${service//-/_}
@@ -29,6 +32,6 @@ for service; do
     (
         cd "$service"
         "$environments/$service/bin/python" -m mypy --cache-dir "$environments/$service/mypy"
-        "$environments/$service/bin/python" -m pytest -q
+        "$postgres" "$environments/$service/bin/python" -m pytest -q
     )
 done
