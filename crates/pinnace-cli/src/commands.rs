@@ -8,6 +8,7 @@ mod hub;
 mod logs;
 mod ps;
 mod restart;
+mod run;
 mod running;
 mod runtime;
 mod scale;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Restart(restart::RestartArgs),
     /// Give a service another number of instances
     Scale(scale::ScaleArgs),
+    /// Run a program as a service would: in its folder, environment and variables
+    Run(run::RunArgs),
     /// Host one ASGI or WSGI application
     Serve(serve::ServeArgs),
     /// Check `pinnace.toml` and the rules of its design
@@ -60,6 +63,7 @@ impl Command {
             Self::Logs(args) => args.run(),
             Self::Restart(args) => args.run(),
             Self::Scale(args) => args.run(),
+            Self::Run(args) => return args.run(),
             Self::Serve(args) => args.run(),
             Self::Check(args) => args.run(),
             Self::Doctor(args) => args.run(),

@@ -6,6 +6,7 @@
 //! Where to read next: `system` is the owner of everything that runs and decides what happens; `instance` is one process
 //! group; `prepare` is what happens before a service starts; `control` is how `ps` and the hub ask; `logs` keeps lines.
 
+mod by_hand;
 mod config;
 mod control;
 mod crash;
@@ -41,11 +42,13 @@ use pinnace_types::control::SystemView;
 use pinnace_types::{Secret, ServiceName};
 use tokio::sync::{mpsc, watch as tokio_watch};
 
+pub use by_hand::{ByHand, by_hand, is_to_be_made};
 pub use config::UpConfig;
 pub use error::UpError;
 pub use folder::{Announcement, FolderError, running};
 pub use handle::{Handle, Refusal};
 pub use logs::Logs;
+pub use prepare::Unprepared;
 pub use variables::MissingSecret;
 
 use crate::signals::Signals;

@@ -120,7 +120,7 @@ fn token(root: &Path) -> String {
     short.unwrap_or(file).display().to_string()
 }
 
-fn complaint(error: &UpError) -> Complaint {
+pub(super) fn complaint(error: &UpError) -> Complaint {
     let complaint = Complaint::new(error.exit_code(), error.to_string()).with_detail(error.detail());
     error.hint().into_iter().fold(complaint, Complaint::with_hint)
 }

@@ -9,6 +9,7 @@ use pinnace_os::port_owners;
 use pinnace_types::{ExitCode, ServiceName};
 
 use super::folder::FolderError;
+use super::prepare::Unprepared;
 use super::variables::MissingSecret;
 
 /// The end of `pinnace up` that is none of the user's will.
@@ -32,6 +33,9 @@ pub enum UpError {
     /// A service asks for secrets that nobody gives.
     #[error("{} of `{}` not set: {}", if .0.names.len() == 1 { "a secret" } else { "secrets" }, .0.service, .0.names.join(", "))]
     MissingSecret(MissingSecret),
+    /// What a service needs could not be made ready.
+    #[error("{}", .0.message)]
+    Unprepared(Box<Unprepared>),
     /// An address cannot be listened on.
     #[error("{who} cannot listen on {address}: {source}")]
     Listen {
@@ -68,6 +72,7 @@ impl UpError {
             Self::Storage { .. } => ExitCode::Storage,
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => ExitCode::AddressInUse,
             Self::NeverReady { code, .. } => *code,
+            Self::Unprepared(unprepared) => unprepared.code,
             Self::MissingSecret(_) | Self::Listen { .. } | Self::System(_) => ExitCode::Failure,
         }
     }
@@ -77,6 +82,7 @@ impl UpError {
         match self {
             Self::NotEnforced(found) => found.render().lines().map(str::to_owned).collect(),
             Self::NeverReady { last_lines, .. } => last_lines.clone(),
+            Self::Unprepared(unprepared) => unprepared.detail.clone(),
             Self::Listen { address, source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 let owners = port_owners(address.port()).into_iter();
                 owners.map(|owner| format!("process {} ({}) listens there", owner.pid, owner.name)).collect()
@@ -91,6 +97,7 @@ impl UpError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Folder(error) => error.hint(),
+            Self::Unprepared(unprepared) => unprepared.hint.clone(),
             Self::Storage { .. } => Some("free space on the disk, or mend the rights of the folder".to_owned()),
             Self::MissingSecret(_) => Some("export it, or write it to `.env` beside `pinnace.toml`".to_owned()),
             Self::Listen { who, address, source } if source.kind() == io::ErrorKind::AddrInUse => {

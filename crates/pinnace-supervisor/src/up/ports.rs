@@ -28,6 +28,11 @@ impl Ports {
         Self { file, known }
     }
 
+    /// The port that a key had last.
+    pub(crate) fn known(&self, key: &str) -> Option<u16> {
+        self.known.get(key).copied()
+    }
+
     /// Listens on the remembered port, or on a free one where that is taken or there is none.
     pub(crate) fn listen(&mut self, key: &str) -> io::Result<TcpListener> {
         let address = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -30,7 +30,7 @@ pub(super) struct Preparation {
 
 /// Why a service could not be prepared.
 #[derive(Debug)]
-pub(super) struct Unprepared {
+pub struct Unprepared {
     /// How `up` ends where it never gets further.
     pub(super) code: ExitCode,
     /// What went wrong.
