@@ -134,6 +134,20 @@ def test_a_program_is_ended_and_started_anew_when_its_files_change(harbour: Harb
     assert up.end() == 0
 
 
+def test_a_program_that_falls_at_its_start_is_tried_again_and_whoever_waits_is_told(
+    harbour: Harbour, start: Start
+) -> None:
+    folder = harbour.program("program", route="/")
+    up = start("--no-watch").settled()
+    edit(folder / "program.py", 'VERSION = "one"', "import nothing_of_that_name")
+    ended = up.command("restart", "program")
+    assert ended.returncode == 8 and "nothing_of_that_name" in ended.stderr, ended
+    edit(folder / "program.py", "import nothing_of_that_name", 'VERSION = "mended"')
+    until(lambda: '"VERSION": "mended"' in up.get("/")[1], "it is tried until it runs")
+    assert up.command("restart", "program").returncode == 0
+    assert up.end() == 0
+
+
 def test_without_watching_nothing_is_reloaded(harbour: Harbour, start: Start) -> None:
     folder = harbour.service("front", route="/")
     up = start("--no-watch").settled()

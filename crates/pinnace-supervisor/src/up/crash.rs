@@ -54,6 +54,11 @@ impl System {
         member.restarts += 1;
         let pause = member.backoff.after(instance.started.elapsed());
         member.reason = Some(message.clone());
+        if instance.stage == Stage::Starting {
+            // It is tried until it runs; whoever waits for it need not.
+            let refusal = member.failed();
+            member.refuse_waiters(&refusal);
+        }
         self.say(index, &format!("{message}; started again in {}", HumanDuration::new(pause)));
         self.start_later(index, pause);
     }
