@@ -27,11 +27,14 @@ const MAX_REGISTRATION: usize = 256 << 10;
 pub(crate) struct Border {
     app: App,
     router: Router,
+    consul: Consul,
+    eureka: Eureka,
 }
 
 impl Border {
     pub(crate) fn new(app: App) -> Self {
-        Self { router: api::router(app.clone()), app }
+        let (consul, eureka) = (app.registry.consul(), app.registry.eureka());
+        Self { router: api::router(app.clone()), consul, eureka, app }
     }
 
     /// Answers on the paths of Consul and Eureka, with the errors that their clients expect.
@@ -49,9 +52,9 @@ impl Border {
             Err(_) => return Eureka::refuse_large(),
         };
         if is_consul {
-            self.app.registry.consul().answer(&caller, &head, body).await
+            self.consul.answer(&caller, &head, body).await
         } else {
-            self.app.registry.eureka().answer(&caller, &head, body).await
+            self.eureka.answer(&caller, &head, body).await
         }
     }
 

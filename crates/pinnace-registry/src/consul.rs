@@ -3,6 +3,7 @@
 //! Errors are plain sentences with the statuses that Consul gives them, because its clients test for those.
 
 mod agent;
+mod answers;
 mod catalog;
 mod checks;
 mod fields;
@@ -23,6 +24,7 @@ use crate::entry::Face;
 use crate::query::{Answered, Query, Refused, bare, segments, typed};
 use crate::state::{Scope, State};
 use crate::{Caller, Registry};
+use answers::Answers;
 use fields::parse_duration;
 
 /// The one data center.
@@ -34,6 +36,7 @@ const MAX_WAIT: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub struct Consul {
     registry: Registry,
+    answers: Answers,
 }
 
 /// One request, taken apart.
@@ -45,7 +48,7 @@ struct Asked<'a> {
 
 impl Consul {
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry }
+        Self { registry, answers: Answers::default() }
     }
 
     /// Whether a path is one of Consul's.
@@ -94,8 +97,7 @@ impl Consul {
             ["agent", rest @ ..] => self.agent(rest, is_read, is_write, asked).await?,
             ["catalog", "register"] if is_write => Some(self.catalog_register(asked).await?),
             ["catalog", "deregister"] if is_write => Some(self.catalog_deregister(asked).await?),
-            ["catalog", rest @ ..] if is_read => self.catalog(rest, asked).await?,
-            ["health", rest @ ..] if is_read => self.health(rest, asked).await?,
+            ["catalog" | "health", ..] if is_read => self.read(path, asked).await?,
             ["status", "leader"] if is_read => Some(json(&Value::from(shapes::SERVER_ADDRESS))),
             ["status", "peers"] if is_read => Some(json(&Value::from(vec![shapes::SERVER_ADDRESS]))),
             _ => None,
@@ -159,8 +161,8 @@ fn json(value: &Value) -> Response<Bytes> {
 }
 
 /// An answer of a read that can be waited for.
-fn indexed(value: &Value, index: u64) -> Response<Bytes> {
-    let mut response = json(value);
+fn indexed(body: Bytes, index: u64) -> Response<Bytes> {
+    let mut response = typed(StatusCode::OK, "application/json", body);
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-consul-index"), HeaderValue::from(index.max(1)));
     headers.insert(HeaderName::from_static("x-consul-knownleader"), HeaderValue::from_static("true"));

@@ -47,6 +47,12 @@ impl Query {
         self.all(name).any(|value| !matches!(value, "0" | "f" | "F" | "false" | "False" | "FALSE"))
     }
 
+    /// A path and this query without some of its parameters, as one text that is different for different ones.
+    pub(crate) fn without(&self, path: &[&str], names: &[&str]) -> String {
+        let pairs: Vec<_> = self.pairs().filter(|(name, _)| !names.contains(name)).collect();
+        format!("{path:?} {pairs:?}")
+    }
+
     /// Every pair.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

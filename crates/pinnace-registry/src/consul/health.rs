@@ -12,17 +12,38 @@ use crate::query::{Query, Refused};
 use crate::state::{Scope, State};
 
 impl Consul {
-    /// `GET health/…`
-    pub(super) async fn health(&self, path: &[&str], asked: &Asked<'_>) -> Result<Option<Response<Bytes>>, Refused> {
+    /// `GET health/…` and `GET catalog/…`: waits as it is asked to, then shows what there is. Many who wait for the same are
+    /// woken at once, so what one of them is answered is kept for the others.
+    pub(super) async fn read(&self, path: &[&str], asked: &Asked<'_>) -> Result<Option<Response<Bytes>>, Refused> {
+        let scope = match path {
+            ["health" | "catalog", "service", name] | ["health", "checks", name] => Scope::Service((*name).to_owned()),
+            ["catalog", "datacenters"] => return Ok(Some(answer(&json!([DATACENTER])))),
+            _ => Scope::Everything,
+        };
+        let state = self.look(&asked.query, &scope).await?;
+        let key = asked.query.without(path, &["index", "wait", "token"]);
+        if let Some(body) = self.answers.find(&key, state.index) {
+            return Ok(Some(indexed(body, state.position(&scope))));
+        }
+        let value = match path {
+            ["health", rest @ ..] => self.health(rest, &state, asked)?,
+            ["catalog", rest @ ..] => self.catalog(rest, &state, asked)?,
+            _ => None,
+        };
+        let Some(value) = value else { return Ok(None) };
+        let body = Bytes::from(value.to_string());
+        self.answers.keep(key, state.index, body.clone());
+        Ok(Some(indexed(body, state.position(&scope))))
+    }
+
+    fn health(&self, path: &[&str], state: &State, asked: &Asked<'_>) -> Result<Option<Value>, Refused> {
         let query = &asked.query;
         let own = self.registry.store().node();
-        let (items, index) = match path {
+        let items = match path {
             ["service", name] if !name.is_empty() => {
-                let scope = Scope::Service((*name).to_owned());
-                let state = self.look(query, &scope).await?;
                 let mut found = Vec::new();
                 for entry in state.shown_of(name).filter(|entry| has_tags(entry, query)) {
-                    let node = shapes::node_of(&state, &entry.node);
+                    let node = shapes::node_of(state, &entry.node);
                     if !has_meta(&node, query) {
                         continue;
                     }
@@ -37,91 +58,72 @@ impl Consul {
                         "Checks": checks,
                     }));
                 }
-                (found, state.position(&scope))
+                found
             }
             ["checks", name] if !name.is_empty() => {
-                let scope = Scope::Service((*name).to_owned());
-                let state = self.look(query, &scope).await?;
                 let entries = state.shown_of(name);
-                let entries = entries.filter(|entry| has_meta(&shapes::node_of(&state, &entry.node), query));
-                (entries.flat_map(|entry| shapes::entry_checks(entry)).collect(), state.position(&scope))
+                let entries = entries.filter(|entry| has_meta(&shapes::node_of(state, &entry.node), query));
+                entries.flat_map(|entry| shapes::entry_checks(entry)).collect()
             }
             ["node", name] => {
-                let state = self.look(query, &Scope::Everything).await?;
-                let node = shapes::node_of(&state, name);
-                let mut checks = shapes::node_checks(&node, own);
+                let mut checks = shapes::node_checks(&shapes::node_of(state, name), own);
                 let entries = state.shown().filter(|entry| entry.node == *name);
                 checks.extend(entries.flat_map(|entry| shapes::entry_checks(entry)));
-                (checks, state.index)
+                checks
             }
             ["state", word] => {
                 if *word != "any" && Health::parse(word).is_none() {
                     return Err(Refused::bad(format!("Invalid state: {word}")));
                 }
-                let state = self.look(query, &Scope::Everything).await?;
                 let mut checks: Vec<_> =
-                    nodes(&state, own).iter().flat_map(|node| shapes::node_checks(node, own)).collect();
+                    nodes(state, own).iter().flat_map(|node| shapes::node_checks(node, own)).collect();
                 checks.extend(state.shown().flat_map(|entry| shapes::entry_checks(entry)));
                 checks.retain(|check| *word == "any" || check["Status"] == *word);
-                (checks, state.index)
+                checks
             }
             _ => return Ok(None),
         };
-        Ok(Some(indexed(&Value::Array(asked.filtered(items)?), index)))
+        Ok(Some(asked.filtered(items)?.into()))
     }
 
-    /// `GET catalog/…`
-    pub(super) async fn catalog(&self, path: &[&str], asked: &Asked<'_>) -> Result<Option<Response<Bytes>>, Refused> {
+    fn catalog(&self, path: &[&str], state: &State, asked: &Asked<'_>) -> Result<Option<Value>, Refused> {
         let query = &asked.query;
         let own = self.registry.store().node();
-        let (value, index) = match path {
-            ["datacenters"] => return Ok(Some(answer(&json!([DATACENTER])))),
+        let value = match path {
             ["nodes"] => {
-                let state = self.look(query, &Scope::Everything).await?;
-                let nodes = nodes(&state, own).into_iter().filter(|node| has_meta(node, query));
-                let shown = nodes.map(|node| shapes::node(&node)).collect();
-                (asked.filtered(shown)?.into(), state.index)
+                let nodes = nodes(state, own).into_iter().filter(|node| has_meta(node, query));
+                asked.filtered(nodes.map(|node| shapes::node(&node)).collect())?.into()
             }
-            ["services"] => {
-                let state = self.look(query, &Scope::Everything).await?;
-                (service_names(&state, asked)?, state.index)
-            }
+            ["services"] => service_names(state, asked)?,
             ["service", name] if !name.is_empty() => {
-                let scope = Scope::Service((*name).to_owned());
-                let state = self.look(query, &scope).await?;
                 let mut found = Vec::new();
                 for entry in state.shown_of(name).filter(|entry| has_tags(entry, query)) {
-                    let node = shapes::node_of(&state, &entry.node);
+                    let node = shapes::node_of(state, &entry.node);
                     if has_meta(&node, query) {
                         found.push(shapes::catalog_service(entry, &node));
                     }
                 }
-                (asked.filtered(found)?.into(), state.position(&scope))
+                asked.filtered(found)?.into()
             }
             ["node", name] => {
-                let state = self.look(query, &Scope::Everything).await?;
-                let node = shapes::node_of(&state, name);
-                let services = asked.filtered(services_on(&state, name))?;
+                let services = asked.filtered(services_on(state, name))?;
                 let named: serde_json::Map<_, _> = services
                     .into_iter()
                     .map(|service| (service["ID"].as_str().unwrap_or_default().to_owned(), service))
                     .collect();
-                let shown = if is_known(&state, name, own) {
-                    json!({ "Node": shapes::node(&node), "Services": named })
+                if is_known(state, name, own) {
+                    json!({ "Node": shapes::node(&shapes::node_of(state, name)), "Services": named })
                 } else {
                     Value::Null
-                };
-                (shown, state.index)
+                }
             }
             ["node-services", name] => {
-                let state = self.look(query, &Scope::Everything).await?;
-                let node = is_known(&state, name, own).then(|| shapes::node(&shapes::node_of(&state, name)));
-                let services = asked.filtered(services_on(&state, name))?;
-                (json!({ "Node": node, "Services": services }), state.index)
+                let node = is_known(state, name, own).then(|| shapes::node(&shapes::node_of(state, name)));
+                json!({ "Node": node, "Services": asked.filtered(services_on(state, name))? })
             }
             _ => return Ok(None),
         };
-        Ok(Some(indexed(&value, index)))
+        Ok(Some(value))
     }
 }
 
