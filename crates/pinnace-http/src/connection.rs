@@ -72,6 +72,14 @@ impl Connection {
 }
 
 impl Peer {
+    /// The other side's address, where it has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix => None,
+        }
+    }
+
     /// Whether the other side is on this machine.
     pub fn is_local(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@ pub mod client;
 mod connection;
 mod drain;
 mod limited;
+pub mod management;
 mod problem;
 mod server;
 pub mod unix;

@@ -9,9 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Frame;
+use pinnace_telemetry::Observation;
 use tokio::sync::mpsc;
-
-use crate::observation::Observation;
 
 /// Chunks that may wait for the socket.
 pub(crate) const CHUNKS_IN_FLIGHT: usize = 16;

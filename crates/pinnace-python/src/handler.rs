@@ -2,22 +2,18 @@
 //! it afterwards.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use pinnace_http::management::{Asked, Management, Readiness, metrics_response};
 use pinnace_http::{Body, Connection};
-use pinnace_telemetry::{REQUEST_ID_HEADER, new_request_id};
+use pinnace_telemetry::{Observation, Observer, answer_request_id, take_request_id};
 use pinnace_types::{ErrorCode, Problem, RequestId};
 
 use crate::asgi::Asgi;
 use crate::body::ResponseBody;
-use crate::management::Management;
-use crate::observation::{Observation, Observer};
 use crate::wsgi::Wsgi;
-
-/// The header that carries a request's id.
-const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 
 /// Answers the requests of a worker.
 #[derive(Clone, Debug)]
@@ -50,26 +46,33 @@ impl pinnace_http::Handler for Handler {
         connection: Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send {
         let hosted = Arc::clone(&self.0);
-        async move { hosted.answer(request, connection).await.map(Body::from) }
+        async move {
+            match hosted.management.asked(&request, connection.peer) {
+                None => hosted.answer(request, connection).await.map(Body::from),
+                Some(Asked::Answered(response)) => response,
+                Some(Asked::Readiness) => hosted.readiness().response(),
+                Some(Asked::Metrics) => metrics_response(hosted.observer.render()),
+            }
+        }
     }
 }
 
 impl Hosted {
+    fn readiness(&self) -> Readiness {
+        if self.ready.load(Ordering::Relaxed) { Readiness::Ready } else { Readiness::Stopping }
+    }
+
     async fn answer(&self, mut request: Request<Incoming>, connection: Arc<Connection>) -> Response<ResponseBody> {
-        if let Some(response) = self.management.answer(&request, &connection, self) {
-            return response;
-        }
-        let id = identify(&mut request);
+        let id = take_request_id(request.headers_mut());
+        request.extensions_mut().insert(RequestIdentity(id.clone()));
         let method = request.method().clone();
         let mut observation =
-            Observation::begin(&self.observer, id.clone(), method, request.uri().path(), connection.peer);
+            Observation::begin(&self.observer, id.clone(), method, request.uri().path(), connection.peer.address());
         let mut response = match &self.application {
             Application::Asgi(asgi) => asgi.call(request, &connection).await,
             Application::Wsgi(wsgi) => wsgi.call(request, &connection).await,
         };
-        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-            response.headers_mut().entry(REQUEST_ID).or_insert(value);
-        }
+        answer_request_id(&id, response.headers_mut());
         observation.set_status(response.status());
         let declared = declared_length(response.headers());
         response.body_mut().observe(observation, declared);
@@ -92,15 +95,4 @@ pub(crate) fn problem(code: ErrorCode, detail: &str, id: Option<&RequestId>) -> 
     *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
     response
-}
-
-/// Takes over the caller's id or makes one, and puts it where the application and the bridges find it.
-fn identify(request: &mut Request<Incoming>) -> RequestId {
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let id = given.and_then(|text| RequestId::try_new(text).ok()).unwrap_or_else(new_request_id);
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        request.headers_mut().insert(REQUEST_ID, value);
-    }
-    request.extensions_mut().insert(RequestIdentity(id.clone()));
-    id
 }

@@ -12,8 +12,6 @@ mod asgi;
 mod body;
 mod control;
 mod handler;
-mod management;
-mod observation;
 mod reactor;
 mod upload;
 mod worker;

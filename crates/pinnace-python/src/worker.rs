@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pinnace_http::management::Management;
 use pinnace_http::{Drain, Listener, Server, ServerConfig};
+use pinnace_telemetry::{MetricsError, Observer, ServiceMetrics, WorkerMetrics};
 use pinnace_types::worker::{WorkerCommand, WorkerConfig};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -18,8 +20,6 @@ use tokio::sync::watch;
 use crate::asgi::{Asgi, Running};
 use crate::control;
 use crate::handler::{Application, Handler, Hosted};
-use crate::management::Management;
-use crate::observation::Observer;
 use crate::reactor::{Hold, Reactor};
 use crate::wsgi::Wsgi;
 
@@ -41,7 +41,7 @@ impl Worker {
         let config: WorkerConfig = serde_json::from_str(config)
             .map_err(|error| PyValueError::new_err(format!("the worker's configuration: {error}")))?;
         let commands = control::listen(config.control_fd)?;
-        let observer = Arc::new(Observer::attach(&config).map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
+        let observer = Arc::new(observer(&config).map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
         Ok(Self { config, commands, observer, asgi: Mutex::new(None) })
     }
 
@@ -169,6 +169,17 @@ impl Worker {
         });
         Ok(result)
     }
+}
+
+/// Counts into the metrics that the parent shares; without a descriptor the worker counts for itself.
+fn observer(config: &WorkerConfig) -> Result<Observer, MetricsError> {
+    let metrics = if config.metrics_fd < 0 {
+        ServiceMetrics::create(1, jiff::Timestamp::now())?.0.worker(0)?
+    } else {
+        WorkerMetrics::inherit(config.metrics_fd, config.index)?
+    };
+    let access_log = config.access_log.then_some(config.log_format);
+    Ok(Observer::new(config.service.clone(), access_log, metrics))
 }
 
 /// Waits for the next command to drain; the end of the control socket ends the process elsewhere.

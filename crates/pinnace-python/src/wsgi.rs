@@ -14,6 +14,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use pinnace_http::{Connection, Peer};
+use pinnace_telemetry::Observer;
 use pinnace_types::ErrorCode;
 use pinnace_types::worker::WorkerConfig;
 use pyo3::prelude::*;
@@ -22,7 +23,6 @@ use tokio::sync::oneshot;
 
 use crate::body::ResponseBody;
 use crate::handler::{RequestIdentity, problem};
-use crate::observation::Observer;
 use crate::upload::Upload;
 
 use self::input::Feed;

@@ -14,10 +14,12 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::current_request_id;
+
 /// Starts logging for this process; a second call changes nothing.
 ///
 /// `process` names it in each line, such as `gateway`. Keys of the JSON form: `time`, `level`, `process`, `message`, then
-/// the event's own fields, `request_id` among them.
+/// the event's own fields, and `request_id` where the event belongs to a request.
 pub fn init(format: LogFormat, process: &str, level: LevelFilter) {
     let colour = format == LogFormat::Text
         && std::io::stderr().is_terminal()
@@ -65,6 +67,8 @@ struct Record<'a> {
     format: LogFormat,
     message: &'a mut String,
     rest: &'a mut String,
+    /// Whether the event itself says which request it is about.
+    names_request: bool,
 }
 
 thread_local! {
@@ -81,7 +85,9 @@ impl<S: Subscriber> Layer<S> for Lines {
             line.clear();
             message.clear();
             fields.clear();
-            event.record(&mut Record { format: self.format, message, rest: fields });
+            let mut record = Record { format: self.format, message, rest: fields, names_request: false };
+            event.record(&mut record);
+            record.name_request();
             self.compose(*event.metadata().level(), message, fields, line);
             // A closed standard error cannot be told to anyone.
             let _ = std::io::stderr().lock().write_all(line.as_bytes());
@@ -110,12 +116,23 @@ impl Lines {
 }
 
 impl Record<'_> {
+    /// Adds the id of the request that the task works for, where the event does not name one.
+    fn name_request(&mut self) {
+        let Some(id) = current_request_id().filter(|_| !self.names_request) else { return };
+        let _ = match self.format {
+            LogFormat::Text => write!(self.rest, " request_id={id}"),
+            // An id has no character that JSON would escape.
+            LogFormat::Json => write!(self.rest, r#","request_id":"{id}""#),
+        };
+    }
+
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>, quoted: bool) {
         let name = field.name();
         if name == "message" {
             let _ = self.message.write_fmt(value);
             return;
         }
+        self.names_request |= name == "request_id";
         match self.format {
             LogFormat::Text => {
                 let _ = write!(self.rest, " {name}={value}");
