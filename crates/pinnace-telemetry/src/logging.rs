@@ -38,6 +38,15 @@ pub fn default_format() -> LogFormat {
     if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json }
 }
 
+/// The form from `PINNACE_LOG_FORMAT`; [`default_format`] where it is absent or none.
+pub fn format_from_environment() -> LogFormat {
+    match std::env::var(environment::LOG_FORMAT).as_deref().map(str::trim) {
+        Ok("text") => LogFormat::Text,
+        Ok("json") => LogFormat::Json,
+        Ok(_) | Err(_) => default_format(),
+    }
+}
+
 /// Appends a JSON string with its quotes.
 pub(crate) fn push_json_string(line: &mut String, text: &str) {
     line.push('"');

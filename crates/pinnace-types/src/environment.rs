@@ -17,6 +17,8 @@ pub const RUNTIME_DIR: &str = "PINNACE_RUNTIME_DIR";
 pub const HUB_TOKEN: &str = "PINNACE_HUB_TOKEN";
 /// The level of Pinnace's own logs.
 pub const LOG: &str = "PINNACE_LOG";
+/// How log lines of a Rust service look.
+pub const LOG_FORMAT: &str = "PINNACE_LOG_FORMAT";
 /// The service's name.
 pub const SERVICE: &str = "PINNACE_SERVICE";
 /// The instance's id.
@@ -90,7 +92,7 @@ pub fn service_url(service: &ServiceName) -> String {
 /// Whether nobody but Pinnace may set a variable for a service: where it listens, who it is, and what it inherits.
 pub fn is_reserved(name: &str) -> bool {
     matches!(name, PORT | VIRTUAL_ENV | LISTEN_FDS | LISTEN_PID | LISTEN_FDNAMES | "PYTHONHOME")
-        || (name.starts_with("PINNACE_") && !matches!(name, LOG | RUNTIME_DIR))
+        || (name.starts_with("PINNACE_") && !matches!(name, LOG | LOG_FORMAT | RUNTIME_DIR))
 }
 
 const fn variable(name: &'static str, set_by: SetBy, meaning: &'static str) -> Variable {
@@ -103,6 +105,11 @@ const TABLE: &[Variable] = &[
         LOG,
         SetBy::User,
         "level of Pinnace's own log lines: `error`, `warn`, `info` (default), `debug` or `trace`",
+    ),
+    variable(
+        LOG_FORMAT,
+        SetBy::User,
+        "how log lines of a Rust service look: `text` or `json`; default: text on a terminal and under `up`, else JSON",
     ),
     variable(HUB_TOKEN, SetBy::User, "token of the hub's API for commands; default: read from `.pinnace/run`"),
     variable(

@@ -71,6 +71,8 @@ pub(crate) fn variables(
     given: &Given<'_>,
 ) -> Result<Vec<(OsString, OsString)>, MissingSecret> {
     let mut variables: BTreeMap<OsString, OsString> = inherited().collect();
+    // What `up` shows is read by people, unless whoever starts it says otherwise.
+    variables.entry(environment::LOG_FORMAT.into()).or_insert_with(|| "text".into());
     let mut set = |name: &str, value: OsString| {
         variables.insert(name.into(), value);
     };

@@ -1,0 +1,347 @@
+//! A service: what it is made of, and its life from the first connection to the last.
+
+use std::fmt;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::pin::Pin;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use jiff::Timestamp;
+use pinnace_http::management::Management;
+use pinnace_http::{BoxError, Drain, Listener, Server, ServerConfig};
+use pinnace_os::LifetimeEnd;
+use pinnace_telemetry::{Observer, ServiceMetrics, logging};
+use pinnace_types::worker::LogFormat;
+use pinnace_types::{ExitCode, ServiceName, environment};
+
+use crate::ServiceError;
+use crate::handler::{Border, Hosted, Probe};
+use crate::listening::{Inherited, Listening};
+use crate::signals::{Asked, Signals};
+
+/// A service, before it runs.
+///
+/// # Defaults
+///
+/// | what | default | otherwise |
+/// |---|---|---|
+/// | name | that of [`Service::new`] | `PINNACE_SERVICE`, which `pinnace up` sets, comes first |
+/// | address | 127.0.0.1:8000 | [`Service::listener`], else `LISTEN_FDS`, else `PORT` at [`Service::host`] |
+/// | log lines | text on a terminal, else JSON | [`Service::log_format`], else `PINNACE_LOG_FORMAT`, which `up` sets |
+/// | log level | `info` | `PINNACE_LOG` |
+/// | body of a request | at most 2 MiB, else 413 | [`Service::body_limit`] |
+/// | connections | 10 000 at a time; more wait | [`Service::max_connections`] |
+/// | time to finish | 30 s | [`Service::grace`] |
+/// | linger | 6 s | [`Service::linger`] |
+/// | management paths | below `/-` | [`Service::management_prefix`] |
+///
+/// # The end
+///
+/// * **SIGTERM** or **SIGINT**: no more connections are accepted, `/-/health/ready` answers 503 `stopping`, begun requests
+///   are finished, and what is not finished after the *grace* is cut off. A second one ends it at once.
+/// * **SIGUSR1**: the same for a process whose socket another one has taken over. Idle connections are answered for the
+///   *linger*, each answer asking the client to leave, so that no client loses a request.
+/// * **The starter is gone** (end of file on `PINNACE_LIFETIME_FD`): it ends at once.
+pub struct Service {
+    name: String,
+    routes: Router,
+    probe: Option<Probe>,
+    listening: Listening,
+    log_format: Option<LogFormat>,
+    logs_requests: bool,
+    management_prefix: String,
+    body_limit: usize,
+    max_connections: usize,
+    linger: Duration,
+    grace: Duration,
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// How far a service is with its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    No,
+    Retiring,
+    Stopping,
+}
+
+// ---- what it is made of ----
+
+impl Service {
+    /// A service of this name, which has to be a host name: a–z, 0–9 and `-` between them.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            routes: Router::new(),
+            probe: None,
+            listening: Listening { given: None, host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8000 },
+            log_format: None,
+            logs_requests: true,
+            management_prefix: "/-".to_owned(),
+            body_limit: 2 << 20,
+            max_connections: ServerConfig::default().max_connections,
+            linger: Duration::from_secs(6),
+            grace: Duration::from_secs(30),
+            stop: None,
+        }
+    }
+
+    /// Adds routes. Handlers find the request's id as `Extension<RequestId>` and the other side as
+    /// `ConnectInfo<SocketAddr>`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Router::merge`] does, where two routers have the same route.
+    #[must_use]
+    pub fn routes(mut self, routes: Router) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Says when the service is ready, besides being there: asked at every `/-/health/ready`, for 5 s at most. An error
+    /// makes it 503 `unready`; its words go to the log once, not to whoever asks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pinnace::BoxError> {
+    /// use pinnace::{Peer, Service};
+    ///
+    /// let service = Service::new("shipping").ready(|| async { Err("the database does not answer".into()) });
+    /// # let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let shipping = Peer::new("shipping", &format!("http://{}", socket.local_addr()?))?;
+    /// # tokio::spawn(service.listener(socket).serve());
+    /// let answer = shipping.get("/-/health/ready").await?;
+    /// assert_eq!((answer.status().as_u16(), answer.text()), (503, r#"{"status":"unready"}"#.into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ready<F, R>(mut self, probe: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.probe = Some(Probe::new(probe));
+        self
+    }
+
+    /// The address to listen on where no socket is given or inherited: `0.0.0.0` in a container.
+    #[must_use]
+    pub fn host(mut self, host: IpAddr) -> Self {
+        self.listening.host = host;
+        self
+    }
+
+    /// The port where no socket is given or inherited and there is no `PORT`; 0 takes a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.listening.port = port;
+        self
+    }
+
+    /// Listens on this socket and no other: for tests, which then know the port.
+    #[must_use]
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.listening.given = Some(listener);
+        self
+    }
+
+    /// How log lines look.
+    #[must_use]
+    pub fn log_format(mut self, format: LogFormat) -> Self {
+        self.log_format = Some(format);
+        self
+    }
+
+    /// Leaves out the log line of each request.
+    #[must_use]
+    pub fn without_access_log(mut self) -> Self {
+        self.logs_requests = false;
+        self
+    }
+
+    /// The prefix of the management paths.
+    #[must_use]
+    pub fn management_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.management_prefix = prefix.into();
+        self
+    }
+
+    /// Bytes that the body of a request may have. It takes the place of axum's own default; a route may still have a
+    /// smaller one by axum's `DefaultBodyLimit`.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Connections at a time; more wait until one ends.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// How long an idle connection is still answered when another process has taken over (SIGUSR1).
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// How long requests may take to finish once the service stops.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Stops also when this completes, as at SIGTERM.
+    #[must_use]
+    pub fn stop_when(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.stop = Some(Box::pin(stop));
+        self
+    }
+}
+
+// ---- its life ----
+
+impl Service {
+    /// Serves until the service is told to stop. What prevents it is shown on standard error, with the way out; the exit
+    /// code is the one that a `pinnace` command has for it, such as 5 for an address in use.
+    ///
+    /// Setting up may fail before: `main` may return `Result<ExitCode, E>`.
+    pub async fn run(self) -> process::ExitCode {
+        match Box::pin(self.serve()).await {
+            Ok(()) => ExitCode::Ok.into(),
+            Err(error) => {
+                // A closed standard error cannot be told to anyone.
+                let _ = std::io::stderr().write_all(error.render().as_bytes());
+                error.exit_code().into()
+            }
+        }
+    }
+
+    /// The same, for who wants to handle what prevents it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pinnace::BoxError> {
+    /// use pinnace::axum::{Router, routing::get};
+    /// use pinnace::{Peer, Service};
+    ///
+    /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let shipping = Peer::new("shipping", &format!("http://{}", socket.local_addr()?))?;
+    /// let (stop, stopped) = tokio::sync::oneshot::channel();
+    /// let service = Service::new("shipping")
+    ///     .routes(Router::new().route("/", get(|| async { "ahoy" })))
+    ///     .listener(socket)
+    ///     .stop_when(async { stopped.await.unwrap_or_default() });
+    /// let serving = tokio::spawn(service.serve());
+    ///
+    /// assert_eq!(shipping.get("/").await?.text(), "ahoy");
+    /// let _ = stop.send(());
+    /// serving.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn serve(self) -> Result<(), ServiceError> {
+        let name = identity(&self.name)?;
+        let format = self.log_format.unwrap_or_else(logging::format_from_environment);
+        logging::init(format, name.as_str(), logging::level_from_environment());
+        let mut signals = Signals::new().map_err(ServiceError::System)?;
+        let mut inherited = Inherited::take()?;
+        let listeners = listen(self.listening, &mut inherited)?;
+
+        let (metrics, _) = ServiceMetrics::create(1, Timestamp::now()).map_err(ServiceError::Metrics)?;
+        let counting = metrics.worker(0).map_err(ServiceError::Metrics)?;
+        let hosted = Arc::new(Hosted {
+            // The one limit is the server's: axum's own default would refuse what it allows.
+            routes: self.routes.layer(DefaultBodyLimit::disable()),
+            management: Management::new(self.management_prefix, &information(&name)),
+            observer: Arc::new(Observer::new(name.as_str(), self.logs_requests.then_some(format), counting)),
+            body_limit: self.body_limit,
+            probe: self.probe,
+            is_stopping: AtomicBool::new(false),
+        });
+        let config = ServerConfig {
+            max_body_bytes: Some(self.body_limit as u64),
+            max_connections: self.max_connections,
+            ..ServerConfig::default()
+        };
+        let drain = Drain::new();
+        let server = Server::new(config, Border(Arc::clone(&hosted)));
+        metrics.set_ready_workers(1);
+        let mut serving = std::pin::pin!(server.serve(listeners, drain.clone()));
+        let mut starter_gone = std::pin::pin!(gone(inherited.starter));
+        let mut stop = self.stop.unwrap_or_else(|| Box::pin(std::future::pending()));
+        let mut ending = Ending::No;
+        loop {
+            let asked = tokio::select! {
+                () = &mut serving => return Ok(()),
+                () = &mut starter_gone => return Ok(()),
+                () = &mut stop, if ending != Ending::Stopping => Asked::Stop,
+                asked = signals.next() => asked,
+            };
+            match (asked, ending) {
+                (Asked::Stop, Ending::Stopping) => return Ok(()),
+                (Asked::Stop, _) => {
+                    ending = Ending::Stopping;
+                    tracing::info!("finishing what was begun");
+                    drain.drain(Duration::ZERO, self.grace);
+                }
+                (Asked::Retire, Ending::No) => {
+                    ending = Ending::Retiring;
+                    drain.drain(self.linger, self.grace);
+                }
+                (Asked::Retire, _) => {}
+            }
+            hosted.is_stopping.store(true, Ordering::Relaxed);
+            metrics.set_ready_workers(0);
+        }
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Who the service is: one program may be two services of a system, so the system comes first.
+fn identity(own: &str) -> Result<ServiceName, ServiceError> {
+    let given = std::env::var(environment::SERVICE).ok().filter(|name| !name.is_empty());
+    Ok(ServiceName::try_new(given.as_deref().unwrap_or(own))?)
+}
+
+fn listen(listening: Listening, inherited: &mut Inherited) -> Result<Vec<Listener>, ServiceError> {
+    let ready = |socket: TcpListener| {
+        tracing::info!(address = %socket.local_addr()?, "answers");
+        Listener::from_std(socket)
+    };
+    let sockets = listening.sockets(inherited)?;
+    sockets.into_iter().map(ready).collect::<Result<_, _>>().map_err(ServiceError::System)
+}
+
+/// What `/-/info` answers; the keys are those of a Python worker.
+fn information(name: &ServiceName) -> serde_json::Value {
+    serde_json::json!({
+        "service": name,
+        "framework": "axum",
+        "version": pinnace_types::VERSION,
+        "worker": 0,
+        "pid": process::id(),
+    })
+}
+
+async fn gone(starter: Option<LifetimeEnd>) {
+    match starter {
+        Some(starter) => starter.ended().await,
+        None => std::future::pending().await,
+    }
+}
