@@ -15,11 +15,18 @@ from waiting import LONGEST_WAIT, until
 class Program:
     """A running program. What it writes to both outputs is in `lines`, in the order in which it was read."""
 
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
             env=environment,
+            pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,13 +1,13 @@
-"""Steady POST requests, on connections that are kept, while something happens to a system."""
+"""Steady requests, on connections that are kept, while something happens to a system."""
 
 from __future__ import annotations
 
 import threading
 from http.client import HTTPConnection, HTTPException
 from types import TracebackType
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from harbour import Up
 from waiting import LONGEST_WAIT, until
 
 # Between two requests of one client: steady, and a machine of two cores has time left for what is tested.
@@ -15,15 +15,22 @@ PAUSE = 0.005
 CLIENTS = 2
 
 
-class Load:
-    """POST requests to a service, through the gateway and directly. All of them have to be answered with 200."""
+class Places(Protocol):
+    """Who knows where services are: a `pinnace up`, for one."""
 
-    def __init__(self, up: Up, name: str, path: str) -> None:
+    def service(self, name: str) -> dict[str, Any]: ...
+
+
+class Load:
+    """Requests to a service, through the gateway and directly. All of them have to be answered with 200."""
+
+    def __init__(self, up: Places, name: str, path: str, method: str = "POST") -> None:
+        self._method = method
         self.answers: list[str] = []
         self.failures: list[str] = []
         self._stop = threading.Event()
         targets = [(up.service(place)["url"], path) for place in ("gateway", name)] * CLIENTS
-        self._clients = [threading.Thread(target=self._post, args=target) for target in targets]
+        self._clients = [threading.Thread(target=self._ask, args=target) for target in targets]
 
     def __enter__(self) -> Load:
         for client in self._clients:
@@ -37,7 +44,7 @@ class Load:
         for client in self._clients:
             client.join()
         if error is None:
-            assert self.failures == []
+            assert self.failures == [], self.failures[:5]
             assert len(self.answers) > 20, "there was a load"
 
     def versions(self, after: int = 0) -> set[str]:
@@ -53,12 +60,12 @@ class Load:
 
         until(look, lambda: f"answers of {version}; there are {self.answers[-5:]}, failures {self.failures}")
 
-    def _post(self, url: str, path: str) -> None:
+    def _ask(self, url: str, path: str) -> None:
         address = urlsplit(url).netloc
         connection = HTTPConnection(address, timeout=LONGEST_WAIT)
         while not self._stop.wait(PAUSE):
             try:
-                connection.request("POST", path, body=b"x" * 100)
+                connection.request(self._method, path, body=b"x" * 100 if self._method == "POST" else None)
                 response = connection.getresponse()
                 text = response.read().decode()
                 self.answers.append(text)
