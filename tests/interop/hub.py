@@ -29,6 +29,7 @@ class Hub:
         self.folder = folder
         self.arguments = arguments
         self.port = 0
+        self.dns_port = 0
         self.start()
 
     def start(self) -> None:
@@ -37,6 +38,7 @@ class Hub:
         self.process = subprocess.Popen(
             [
                 *(str(self.binary), "hub", "--port", str(self.port), "--data", str(self.folder / "data")),
+                *("--dns", f"127.0.0.1:{self.dns_port}"),
                 *("--control", str(self.folder / "none.sock"), "--token-file", str(token), "--log-format", "text"),
                 *self.arguments,
             ],
@@ -46,7 +48,10 @@ class Hub:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             if found := re.search(r"127\.0\.0\.1:(\d+)", line):
-                self.port = int(found[1])
+                if "resolvers" in line:
+                    self.dns_port = int(found[1])
+                else:
+                    self.port = int(found[1])
             if "the hub answers" in line:
                 break
         else:

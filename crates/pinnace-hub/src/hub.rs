@@ -9,6 +9,7 @@ use pinnace_http::{Drain, Listener, Server, ServerConfig};
 use pinnace_registry::{Registry, RegistryConfig, Store, StoreConfig, StoreError};
 use pinnace_telemetry::{MetricsError, ServiceMetrics, WorkerMetrics};
 use pinnace_types::Secret;
+use tokio::net::UdpSocket;
 
 use crate::events::Readers;
 use crate::feed::feed_task;
@@ -94,7 +95,9 @@ impl Hub {
     }
 
     /// Follows the supervisor, watches over what is registered and answers until the drain has ended.
-    pub async fn serve(self, listeners: Vec<Listener>) {
+    ///
+    /// Where a socket for names is given, resolvers are answered there; there is no token for them.
+    pub async fn serve(self, listeners: Vec<Listener>, names: Option<UdpSocket>) {
         let drain = self.app.drain.clone();
         let feed = feed_task(self.app.control.clone(), self.app.knowledge.clone());
         let registry = self.app.registry.clone();
@@ -104,12 +107,19 @@ impl Hub {
             std::future::pending::<()>().await;
         };
         let config = ServerConfig { max_connections: 1_000, ..ServerConfig::default() };
+        let resolve = async {
+            match names {
+                Some(socket) => registry.resolve(socket).await,
+                None => std::future::pending().await,
+            }
+        };
         let server = Server::new(config, Border::new(self.app)).serve(listeners, drain.clone());
         tokio::select! {
             () = server => {}
             () = feed => {}
             () = registry.run() => {}
             () = release => {}
+            () = resolve => {}
         }
     }
 }

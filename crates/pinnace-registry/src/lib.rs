@@ -12,6 +12,7 @@
 mod caller;
 mod consul;
 mod database;
+mod dns;
 mod draft;
 mod entry;
 mod eureka;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -73,6 +74,11 @@ impl Registry {
     /// Watches over what is registered; never ends by itself.
     pub async fn run(&self) {
         crate::liveness::liveness_task(self.clone()).await;
+    }
+
+    /// Answers resolvers on a socket, as Consul's DNS interface does; never ends by itself.
+    pub async fn resolve(&self, socket: UdpSocket) {
+        crate::dns::dns_task(self.clone(), socket).await;
     }
 
     /// Lets all who wait for a change go, now and from now on: the hub is about to end.

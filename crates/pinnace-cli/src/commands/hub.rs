@@ -10,6 +10,7 @@ use pinnace_hub::{Hub, HubConfig, HubError, RegistryConfig};
 use pinnace_os::{FolderLock, LifetimeEnd, LockError, inherited_listeners, listen};
 use pinnace_telemetry::logging;
 use pinnace_types::{ExitCode, Secret};
+use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::serve::LogFormatArg;
@@ -39,6 +40,9 @@ pub(crate) struct HubArgs {
     /// The port, where no socket is inherited; 0 takes a free one
     #[arg(long, default_value_t = 7070)]
     port: u16,
+    /// Answer resolvers here, over UDP: NAME.service.consul; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns: Option<SocketAddr>,
     /// Forget at most 15 % of Eureka's leases within a minute
     #[arg(long)]
     self_preservation: bool,
@@ -58,6 +62,7 @@ impl HubArgs {
         let failed = |error: std::io::Error| Complaint::new(ExitCode::Failure, error.to_string());
         let lifetime = LifetimeEnd::inherited().map_err(failed)?;
         let listeners = self.listeners()?;
+        let names = self.names().await?;
         let token = self.token()?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -75,7 +80,7 @@ impl HubArgs {
         status::tell_ready();
         tracing::info!(version = pinnace_types::VERSION, "the hub answers");
         tokio::select! {
-            () = hub.serve(listeners) => {}
+            () = hub.serve(listeners, names) => {}
             () = supervisor_gone => {}
             () = stop(&mut terminate, &mut interrupt, &drain) => {}
         }
@@ -103,6 +108,23 @@ impl HubArgs {
             }
         }
         sockets.into_iter().map(|socket| Listener::from_std(socket).map_err(failed)).collect()
+    }
+
+    /// The socket for resolvers, where one is asked for.
+    async fn names(&self) -> Result<Option<UdpSocket>, Complaint> {
+        let Some(address) = self.dns else { return Ok(None) };
+        let failed = |error: std::io::Error| {
+            let code = match error.kind() {
+                std::io::ErrorKind::AddrInUse => ExitCode::AddressInUse,
+                _ => ExitCode::Failure,
+            };
+            Complaint::new(code, format!("cannot answer resolvers on {address}: {error}"))
+                .with_hint("choose another address with --dns")
+        };
+        let socket = UdpSocket::bind(address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        tracing::info!(%address, "resolvers are answered");
+        Ok(Some(socket))
     }
 
     fn token(&self) -> Result<Secret<String>, Complaint> {

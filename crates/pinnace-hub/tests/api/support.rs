@@ -102,7 +102,7 @@ impl TestHub {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let drain = hub.drain();
-        let task = tokio::spawn(hub.serve(vec![Listener::Tcp(listener)]));
+        let task = tokio::spawn(hub.serve(vec![Listener::Tcp(listener)], None));
         Self { address, drain, task }
     }
 
