@@ -106,8 +106,8 @@ impl Eureka {
             ["apps", app] if is_read => self.app(app, asked),
             ["apps", app, id] if is_read => self.instance(Some(app), id, asked),
             ["instances", id] if is_read => self.instance(None, id, asked),
-            ["vips", vip] if is_read => self.vip("vipAddress", vip, asked),
-            ["svips", vip] if is_read => self.vip("secureVipAddress", vip, asked),
+            ["vips", vip] if is_read => Ok(self.vip("vipAddress", vip, asked)),
+            ["svips", vip] if is_read => Ok(self.vip("secureVipAddress", vip, asked)),
             ["peerreplication" | "serverinfo" | "asg" | "lastn" | "status", ..] => {
                 let text = format!("This registry does not serve /eureka/{}; it has no peers.", path.join("/"));
                 Err(Refused::new(StatusCode::NOT_IMPLEMENTED, text))
@@ -162,7 +162,7 @@ impl Eureka {
         Ok(self.answer_with("instance", &self.shown(entry, Action::Added).instance, asked))
     }
 
-    fn vip(&self, member: &str, vip: &str, asked: &Asked<'_>) -> Answered {
+    fn vip(&self, member: &str, vip: &str, asked: &Asked<'_>) -> Response<Bytes> {
         let state = self.registry.store().now();
         let has = |entry: &&Arc<Entry>| {
             let own = match &entry.lease {
@@ -171,11 +171,8 @@ impl Eureka {
             };
             own.split(',').any(|own| own.trim() == vip)
         };
-        let found: Vec<_> = state.shown().filter(has).collect();
-        if found.is_empty() {
-            return Err(nothing());
-        }
-        Ok(self.applications(found.into_iter(), asked))
+        // An address that nobody has is no error: there are no applications behind it.
+        self.applications(state.shown().filter(has), asked)
     }
 
     fn applications<'a>(&self, entries: impl Iterator<Item = &'a Arc<Entry>>, asked: &Asked<'_>) -> Response<Bytes> {

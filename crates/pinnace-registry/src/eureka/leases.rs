@@ -76,6 +76,7 @@ impl Eureka {
 
     /// `PUT apps/APP/ID/status?value=OUT_OF_SERVICE`
     pub(super) async fn put_status(&self, app: &str, id: &str, asked: &Asked<'_>) -> Answered {
+        self.lease(app, id)?;
         let Some(status) = asked.query.value("value").and_then(LeaseStatus::parse) else {
             // Eureka answers 500 here; the sentence is ours.
             let text = "`value` has to be UP, DOWN, STARTING, OUT_OF_SERVICE or UNKNOWN";
@@ -112,9 +113,7 @@ impl Eureka {
     /// `PUT apps/APP/ID/metadata?key=value`
     pub(super) async fn put_metadata(&self, app: &str, id: &str, asked: &Asked<'_>) -> Answered {
         asked.check_write(app)?;
-        // Eureka answers 500 for an instance that it does not know.
-        let unknown = |_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "there is no such instance");
-        let key = self.lease(app, id).map_err(unknown)?.key();
+        let key = self.lease(app, id)?.key();
         let pairs: Vec<_> = asked.query.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         self.registry
             .store()
