@@ -7,11 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import pytest
 from consul import Check, Consul
 from consul.exceptions import ACLPermissionDenied, BadRequest, ConsulException
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from hub import TOKEN, Hub, service_token
 from waiting import until
 
@@ -295,3 +298,29 @@ def test_nonsense_is_refused_and_the_hub_goes_on(hub: Hub) -> None:
         answered, _, text = hub.ask(method, path, body)
         assert answered == status, f"{method} {path} {(body or '')[:40]}: {answered} {text[:200]}"
     assert hub.ask("GET", "/v1/status/leader")[0] == 200
+
+
+def test_a_grpc_check_speaks_the_health_protocol_to_grpcio(consul: Consul) -> None:
+    server = grpc.server(ThreadPoolExecutor(2))
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    name = "orders.v1." + "long" * 40
+    try:
+        serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+        servicer.set("", serving)
+        servicer.set(name, serving)
+        consul.agent.service.register(
+            "orders",
+            port=port,
+            check=Check.grpc(f"127.0.0.1:{port}", "1s"),
+            extra_checks=[Check.grpc(f"127.0.0.1:{port}/{name}", "1s")],
+        )
+        until(lambda: ids(consul, "orders", passing=True) == ["orders"], "both are served")
+        servicer.set(name, not_serving)
+        until(lambda: consul.agent.checks()["service:orders:2"]["Status"] == "critical", "one is not served")
+        assert consul.agent.checks()["service:orders:1"]["Status"] == "passing"
+    finally:
+        server.stop(0)
+    until(lambda: consul.agent.checks()["service:orders:1"]["Status"] == "critical", "nobody answers")
