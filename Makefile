@@ -63,6 +63,7 @@ soak-short: build load
 bench: build load $(BENCH_ENV)/ready
 	$(BENCH_ENV)/bin/python benches/bench.py --binary $(TARGET)/release/pinnace \
 		--generator $(TARGET)/release/pinnace-load --results benches/results $(BENCH)
+	$(BENCH_ENV)/bin/python benches/registry.py --binary $(TARGET)/release/pinnace
 
 load: needs
 	cargo build --release --package pinnace-load

@@ -114,6 +114,7 @@ impl Consul {
         if index == 0 {
             return Ok(store.now());
         }
+        let Some(_place) = self.registry.place() else { return Err(crowded()) };
         // Out of patience, the caller gets what there is, with the index that it knows already.
         tokio::select! {
             state = store.beyond_in(scope, index) => Ok(state),
@@ -154,6 +155,10 @@ fn patience(query: &Query) -> Result<Duration, Refused> {
     let wait = query.value("wait").map(|text| parse_duration(text).ok_or_else(|| Refused::bad("Invalid wait time")));
     let wait = wait.transpose()?.filter(|wait| !wait.is_zero());
     Ok(wait.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT))
+}
+
+fn crowded() -> Refused {
+    Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many wait for a change already")
 }
 
 fn json(value: &Value) -> Response<Bytes> {

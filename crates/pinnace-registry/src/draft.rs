@@ -64,7 +64,9 @@ impl Draft {
         entry.check()?;
         let key = entry.key();
         let known = self.state.entries.get(&key).cloned();
-        if known.is_none() && self.state.entries.len() >= self.limit {
+        // What clients register never keeps out what the supervisor knows, which has room of its own.
+        let registered = self.state.entries.len() - self.state.system.len().min(self.state.entries.len());
+        if known.is_none() && entry.face != Face::System && registered >= self.limit {
             return Err(StoreError::Full { limit: self.limit });
         }
         entry.create_index = known.as_ref().map_or(0, |known| known.create_index);
@@ -154,7 +156,7 @@ impl Draft {
         if known.is_some_and(|known| known.registration == registration) {
             return Ok(());
         }
-        if known.is_none() && self.state.entries.len() >= self.limit {
+        if known.is_none() && self.state.system.len() >= self.limit {
             return Err(StoreError::Full { limit: self.limit });
         }
         let same = known.filter(|known| known.registration.state == registration.state);

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::entry::EntryKey;
 use crate::{Consul, Eureka, Store};
+
+/// How many may wait for a change at the same time: fewer than the connections that the hub takes.
+const MAX_WAITING: usize = 800;
 
 /// The settings of a registry.
 ///
@@ -29,6 +32,7 @@ pub struct Registry {
     beats: Beats,
     config: RegistryConfig,
     ending: Arc<watch::Sender<bool>>,
+    places: Arc<Semaphore>,
 }
 
 /// When whatever has to say that it lives last did; clones share it. It is in memory alone: after a restart everyone has a
@@ -53,7 +57,13 @@ pub(crate) enum Owner {
 impl Registry {
     /// An engine on this store. Nothing of it runs before [`Self::run`].
     pub fn new(store: Store, config: RegistryConfig) -> Self {
-        Self { store: Arc::new(store), beats: Beats::default(), config, ending: Arc::default() }
+        Self {
+            store: Arc::new(store),
+            beats: Beats::default(),
+            config,
+            ending: Arc::default(),
+            places: Arc::new(Semaphore::new(MAX_WAITING)),
+        }
     }
 
     /// The store.
@@ -71,9 +81,12 @@ impl Registry {
         Eureka::new(self.clone())
     }
 
-    /// Watches over what is registered; never ends by itself.
+    /// Watches over what is registered. It ends only when the store does, which is the end of the whole process then.
     pub async fn run(&self) {
-        crate::liveness::liveness_task(self.clone()).await;
+        tokio::select! {
+            () = crate::liveness::liveness_task(self.clone()) => {}
+            () = self.store.ended() => tracing::error!("the registry's thread has ended"),
+        }
     }
 
     /// Answers resolvers on a socket, as Consul's DNS interface does; never ends by itself.
@@ -84,6 +97,11 @@ impl Registry {
     /// Lets all who wait for a change go, now and from now on: the hub is about to end.
     pub fn release(&self) {
         self.ending.send_replace(true);
+    }
+
+    /// A place for one more who waits for a change; nothing where as many wait already as may.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
     /// Completes when nobody should wait any more.

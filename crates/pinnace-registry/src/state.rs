@@ -115,7 +115,8 @@ impl State {
 
     /// The system's instances that stand behind an entry and live, as `id/pid`.
     pub(crate) fn processes_of(&self, entry: &Entry) -> Vec<String> {
-        let behind = self.entries_of(&entry.service).filter(|other| other.face == Face::System);
+        // The system's own come first in the order of keys.
+        let behind = self.entries_of(&entry.service).take_while(|other| other.face == Face::System);
         let living = behind.filter(|other| stands_for(entry, other) && self.lives(other));
         living.map(|other| format!("{}/{}", other.id, other.meta.get("pid").map_or("", String::as_str))).collect()
     }

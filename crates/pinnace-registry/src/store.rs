@@ -191,6 +191,13 @@ impl Store {
         }
     }
 
+    /// Completes when nothing can be written any more, because the thread that writes is gone.
+    pub(crate) async fn ended(&self) {
+        if let Some(changes) = &self.changes {
+            changes.closed().await;
+        }
+    }
+
     /// The name of the registry's own node.
     pub(crate) fn node(&self) -> &str {
         &self.node

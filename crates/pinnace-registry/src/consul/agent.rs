@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::fields::Fields;
 use super::service::unknown_service;
-use super::{Asked, Consul, checks, done, json as answer, own_entry, patience, shapes};
+use super::{Asked, Consul, checks, crowded, done, json as answer, own_entry, patience, shapes};
 use crate::entry::{Check, CheckKind, Entry, Face, Health, MAX_OUTPUT, Node, shortened};
 use crate::liveness::set_health;
 use crate::query::{Answered, Refused, typed};
@@ -96,6 +96,7 @@ impl Consul {
         let mut changes = self.registry.store().watch();
         if let Some(known) = asked.query.value("hash") {
             let changed = changes.wait_for(|state| shown(state).is_none_or(|(_, hash)| hash != known));
+            let Some(_place) = self.registry.place() else { return Err(crowded()) };
             tokio::select! {
                 _ = timeout(patience(&asked.query)?, changed) => {}
                 () = self.registry.released() => {}
