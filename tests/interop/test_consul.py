@@ -324,3 +324,33 @@ def test_a_grpc_check_speaks_the_health_protocol_to_grpcio(consul: Consul) -> No
     finally:
         server.stop(0)
     until(lambda: consul.agent.checks()["service:orders:1"]["Status"] == "critical", "nobody answers")
+
+
+def test_what_was_acknowledged_is_there_after_kills_in_the_middle_of_writes(consul: Consul, hub: Hub) -> None:
+    acknowledged: set[str] = set()
+
+    def write(writer: int, kill_round: int) -> None:
+        for number in range(10_000):
+            service_id = f"web-{kill_round}-{writer}-{number}"
+            try:
+                client = Consul(host="127.0.0.1", port=hub.port, token=TOKEN)
+                client.agent.service.register("web", service_id=service_id, port=8000)
+            except OSError:
+                return
+            acknowledged.add(service_id)
+
+    last = 0
+    for kill_round in range(5):
+        before = len(acknowledged)
+        writers = [threading.Thread(target=write, args=(writer, kill_round)) for writer in range(8)]
+        for writer in writers:
+            writer.start()
+        until(lambda before=before: len(acknowledged) > before + 50, "registrations")  # type: ignore[misc]
+        hub.kill()
+        for writer in writers:
+            writer.join()
+        hub.start()
+        index, found = consul.health.service("web")
+        assert {item["Service"]["ID"] for item in found} >= acknowledged
+        assert int(index) > last
+        last = int(index)
