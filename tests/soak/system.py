@@ -159,6 +159,19 @@ class System:
         files = [folder / f"{service}.log.1", folder / f"{service}.log"]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
+    def log_from(self, service: str, place: int) -> tuple[list[str], int]:
+        """The whole lines of a service's log file from a place on, and the place behind them."""
+        file = self.root / ".pinnace" / "logs" / f"{service}.log"
+        if not file.exists() or file.stat().st_size < place:
+            # It was turned over, and what was said meanwhile is in the old one: too rare to be followed.
+            place = 0
+        if not file.exists():
+            return [], place
+        with file.open("rb") as log:
+            log.seek(place)
+            whole, _, _ = log.read().rpartition(b"\n")
+        return whole.decode(errors="replace").splitlines(), place + len(whole) + (1 if whole else 0)
+
     def database(self, service: str) -> Path:
         return self.root / ".pinnace" / "data" / service / "db.sqlite3"
 
