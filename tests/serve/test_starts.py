@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,42 @@ def test_printed_lines_are_seen_at_once(serve: Serve, folder: Path) -> None:
     served = serve()
     served.get()
     served.wait_for("printed at import")
+    assert served.end() == 0
+
+
+# Of the new workers the first one answers, and the second one fails once that has begun a request.
+ONE_ALONE = """
+import pathlib, time
+begun, first = pathlib.Path("begun"), pathlib.Path("first")
+try:
+    first.touch(exist_ok=False)
+except FileExistsError:
+    while not begun.exists():
+        time.sleep(0.001)
+    raise RuntimeError("there may be one of me") from None
+answer = app
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        begun.touch()
+    await answer(scope, receive, send)
+"""
+
+
+def test_a_reload_that_is_given_up_halfway_finishes_what_its_first_worker_has_begun(serve: Serve, folder: Path) -> None:
+    served = serve("--workers", "2")
+    # Both have the old code before there is any other.
+    until(lambda: re.search(r"^pinnace_workers\b.* 2$", served.get("/-/metrics")[1], re.M) is not None, "two workers")
+    main = folder / "main.py"
+    main.write_text(main.read_text().replace('VERSION = "one"', 'VERSION = "halfway"') + ONE_ALONE)
+    served.process.send_signal(signal.SIGHUP)
+    answers = []
+    while not served.says("not reloaded, the old workers go on"):
+        answers.append(served.get("/slow?0.5"))
+    assert {status for status, _ in answers} == {200}, served.text
+    assert any(text.startswith("halfway ") for _, text in answers), served.text
+    served.wait_for("there may be one of me")
+    until(lambda: len(served.workers()) == 2, "what was given up ends")
+    assert served.get()[1].startswith("one ")
     assert served.end() == 0
 
 

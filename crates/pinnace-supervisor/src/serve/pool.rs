@@ -192,7 +192,8 @@ impl Pool {
     fn failed(&mut self, id: u64, failure: Failure) -> Result<(), ServeError> {
         let is_ending = self.is_ending();
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.id == id) else { return Ok(()) };
-        if worker.stage == Stage::Abandoned {
+        if worker.stage == Stage::Draining && worker.generation > self.current {
+            // It belongs to a reload that was given up.
             return Ok(());
         }
         if worker.generation == self.current && !self.established && !is_ending {
@@ -215,7 +216,6 @@ impl Pool {
         let lost: Vec<String> = self.metrics.lost_requests(worker.slot).into_iter().map(String::from).collect();
         self.metrics.reset(worker.slot);
         match worker.stage {
-            Stage::Abandoned => return Ok(()),
             Stage::Draining => {
                 if !lost.is_empty() {
                     self.report.cut_off(worker.pid, &lost);
@@ -313,10 +313,9 @@ impl Pool {
 
     fn give_up_reload(&mut self, failure: Failure) {
         let Reload::Running { again, .. } = self.reload else { return };
-        for worker in self.workers.iter_mut().filter(|worker| worker.generation > self.current) {
-            worker.stage = Stage::Abandoned;
-            worker.kill();
-        }
+        // Those of it that answer already have begun requests, which they finish.
+        let current = self.current;
+        self.drain(|worker| worker.generation > current, self.config.linger);
         // The number is used up, so that nothing of what was given up counts for the reload that follows.
         self.next_generation += 1;
         self.reload = if again { Reload::Wanted } else { Reload::None };
@@ -349,7 +348,6 @@ impl Pool {
         let may_drain = |worker: &&mut Worker| match worker.stage {
             Stage::Starting | Stage::Ready => which(worker),
             Stage::Draining => hurry,
-            Stage::Abandoned => false,
         };
         for worker in self.workers.iter_mut().filter(may_drain) {
             worker.drain(linger, grace);

@@ -49,8 +49,6 @@ pub(super) enum Stage {
     Ready,
     /// It finishes what it has.
     Draining,
-    /// It belongs to a reload that was given up, and was killed.
-    Abandoned,
 }
 
 /// A running worker.
