@@ -49,7 +49,7 @@ def test_a_broken_change_keeps_the_old_workers_and_says_so(harbour: Harbour, up:
         edit(main, 'VERSION = "one"', "import nothing_of_that_name")
         up.wait_for("No module named 'nothing_of_that_name'")
         up.wait_for("the old workers go on; save a change to try again")
-        assert up.workers("front") == before
+        until(lambda: up.workers("front") == before, "the new worker has ended, the old ones go on")
         assert "nothing_of_that_name" in up.service("front")["reason"]
         load.until_answered_by("one")
         edit(main, "import nothing_of_that_name", 'VERSION = "mended"')
@@ -200,3 +200,22 @@ def test_changes_restarts_and_scaling_at_once_fail_no_request(harbour: Harbour, 
     until(lambda: up.is_in("front", "ready"), "it is ready")
     assert len([one for one in up.service("front")["instances"] if one["state"] == "ready"]) in (1, 2, 3, 4)
     assert up.service("front")["restarts"] == 0 and up.end() == 0
+
+
+def test_of_too_many_instances_those_that_answer_stay(harbour: Harbour, start: Start) -> None:
+    folder = harbour.service("front", route="/")
+    up = start("--no-watch").settled()
+    # After a restart the one that answers has a higher number than the next one that starts.
+    assert up.command("restart", "front").returncode == 0
+    until(lambda: len(up.service("front")["instances"]) == 1, "the former one has ended")
+    leader = up.leader("front")
+    with Load(up, "front", "/") as load, ThreadPoolExecutor() as terminals:
+        edit(folder / "main.py", 'VERSION = "one"', "import time; time.sleep(1000)")
+        more = terminals.submit(up.command, "scale", "front=2")
+        until(lambda: len(up.service("front")["instances"]) == 2, "one starts beside it")
+        assert up.command("scale", "front=1").returncode == 0
+        until(lambda: len(up.service("front")["instances"]) == 1, "the one that never answered has ended")
+        assert up.leader("front") == leader
+        assert more.result().returncode == 0, "whoever asked for two is answered with what there is"
+        load.until_answered_by("one")
+    assert up.end() == 0

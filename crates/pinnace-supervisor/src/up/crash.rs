@@ -37,7 +37,8 @@ impl System {
         let member = &mut self.members[index];
         // What has never answered, or says itself why it cannot, does so again; anything else deserves another start.
         let hopeless = member.ready_ms.is_none() || instance.failure.is_some();
-        if hopeless && !member.answers() {
+        // Another one that is about to answer may know better.
+        if hopeless && !member.instances.iter().any(Instance::counts) {
             if member.dirty {
                 self.say(index, &message);
                 self.say(index, "its files have changed meanwhile: it is started again");

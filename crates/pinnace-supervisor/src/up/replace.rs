@@ -241,7 +241,8 @@ impl System {
         }
     }
 
-    /// Starts what is missing and retires what is too much, the last ones first.
+    /// Starts what is missing and retires what is too much: those first that do not answer yet, and may never, then the
+    /// last ones.
     fn reconcile(&mut self, index: usize) {
         self.fill(index);
         let member = &mut self.members[index];
@@ -250,7 +251,7 @@ impl System {
         let surplus = living.saturating_sub(member.wanted as usize);
         let mut last_first: Vec<&mut Instance> =
             member.instances.iter_mut().filter(|instance| instance.counts()).collect();
-        last_first.sort_by_key(|instance| std::cmp::Reverse(instance.identity.number));
+        last_first.sort_by_key(|instance| (instance.answers(), std::cmp::Reverse(instance.identity.number)));
         for instance in last_first.into_iter().take(surplus) {
             instance.retire(longest);
         }
