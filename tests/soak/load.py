@@ -20,8 +20,8 @@ from checks import Row
 from faults import Faults, Plan
 from system import SoakError, System, until
 
-# Of the operations. Of the requests that they make, browse is 50 %, product 30 %, basket 10 %, order 10 %: the first two
-# are one request each, a basket is two, an order three, and a shopper who is new looks at a product first.
+# Of the operations. Of the requests that they make, browse is 50 %, product 30 %, basket 10 %, order 10 %: the first
+# two are one request each, a basket is two, an order three, and a shopper who is new looks at a product first.
 MIX = "browse=57,product=34,basket=6,order=3"
 REQUESTS_AN_OPERATION = 1.15
 # The load's own time to come to its end, and to settle orders whose answers got lost.
