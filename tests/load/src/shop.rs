@@ -81,7 +81,7 @@ impl Shop {
     /// The operation of this number; which one it is and what it wants depends on the seed and the number alone.
     pub(crate) async fn operation(&self, number: u64) -> Outcome {
         let mut visit = Visit { number, draw: Draw::new(self.seed, number), requests: 0 };
-        let operation = self.mix.choose(&mut visit.draw);
+        let operation = self.mix.choose(self.seed, number);
         let result = match operation {
             Operation::Browse => self.browse(&mut visit).await,
             Operation::Product => self.product(&mut visit).await,

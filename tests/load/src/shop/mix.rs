@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::draw::Draw;
 
+/// What the parts of a mix are together.
+const PARTS: u64 = 100;
+
 /// What a shopper does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
@@ -32,16 +35,22 @@ impl Operation {
 }
 
 impl Mix {
-    pub(crate) fn choose(&self, draw: &mut Draw) -> Operation {
-        let mut left = draw.below(self.0.iter().sum());
-        for (operation, parts) in Operation::ALL.into_iter().zip(self.0) {
-            if left < parts {
-                return operation;
-            }
-            left -= parts;
+    /// The operation of this number. Every hundred have the mix exactly, in an order that is drawn: a load of a few
+    /// hundred is as much as it is said to be.
+    pub(crate) fn choose(&self, seed: u64, number: u64) -> Operation {
+        let hundred = Operation::ALL.into_iter().zip(self.0);
+        let mut deck: Vec<Operation> =
+            hundred.flat_map(|(operation, parts)| (0..parts).map(move |_| operation)).collect();
+        let mut draw = Draw::new(seed, u64::MAX - number / PARTS);
+        for last in (1..PARTS).rev() {
+            deck.swap(place(draw.below(last + 1)), place(last));
         }
-        Operation::Browse
+        deck[place(number % PARTS)]
     }
+}
+
+fn place(below_a_hundred: u64) -> usize {
+    usize::try_from(below_a_hundred).unwrap_or_default()
 }
 
 impl Default for Mix {
@@ -73,7 +82,7 @@ impl FromStr for Mix {
             mix[place] = parts.parse().map_err(|_| format!("{parts:?} is no number"))?;
         }
         match mix.iter().sum() {
-            100 => Ok(Self(mix)),
+            PARTS => Ok(Self(mix)),
             sum => Err(format!("the parts are {sum}, and have to be 100")),
         }
     }
@@ -82,7 +91,6 @@ impl FromStr for Mix {
 #[cfg(test)]
 mod tests {
     use super::{Mix, Operation};
-    use crate::draw::Draw;
 
     #[test]
     fn a_mix_is_read_as_it_is_written() {
@@ -95,12 +103,17 @@ mod tests {
     }
 
     #[test]
-    fn operations_come_as_often_as_the_mix_says() {
+    fn every_hundred_has_the_mix_exactly_and_an_order_of_its_own() {
         let mix = Mix::default();
-        let drawn: Vec<_> = (0..10_000).map(|number| mix.choose(&mut Draw::new(3, number))).collect();
-        for (operation, parts) in Operation::ALL.into_iter().zip([5_000, 3_000, 1_000, 1_000]) {
-            let count = drawn.iter().filter(|one| **one == operation).count();
-            assert!(count.abs_diff(parts) < 200, "{operation:?} came {count} times");
+        let hundred =
+            |seed, first: u64| (first..first + 100).map(|number| mix.choose(seed, number)).collect::<Vec<_>>();
+        for first in [0, 100, 4_200] {
+            for (operation, parts) in Operation::ALL.into_iter().zip([50, 30, 10, 10]) {
+                assert_eq!(hundred(3, first).iter().filter(|one| **one == operation).count(), parts, "{operation:?}");
+            }
         }
+        assert_ne!(hundred(3, 0), hundred(3, 100));
+        assert_ne!(hundred(3, 0), hundred(4, 0));
+        assert_eq!(hundred(3, 0), hundred(3, 0));
     }
 }
