@@ -107,6 +107,13 @@ impl Draft {
         true
     }
 
+    /// Changes an entry that is there; one that has gone meanwhile stays away.
+    pub(crate) fn amend(&mut self, key: &EntryKey, change: impl FnOnce(&mut Entry)) -> Result<(), StoreError> {
+        let Some(mut entry) = self.state.entries.get(key).map(|entry| Entry::clone(entry)) else { return Ok(()) };
+        change(&mut entry);
+        self.put(entry)
+    }
+
     /// Registers a node or changes it.
     pub(crate) fn put_node(&mut self, mut node: Node) -> Result<(), StoreError> {
         node.check()?;

@@ -66,14 +66,12 @@ impl Consul {
         self.registry
             .store()
             .change(move |draft| {
-                let Some(mut entry) = draft.state().entries.get(&key).map(|entry| Entry::clone(entry)) else {
-                    return Ok(());
-                };
-                entry.checks.retain(|known| known.id != check.id);
-                if enable {
-                    entry.checks.push(check);
-                }
-                draft.put(entry)
+                draft.amend(&key, |entry| {
+                    entry.checks.retain(|known| known.id != check.id);
+                    if enable {
+                        entry.checks.push(check);
+                    }
+                })
             })
             .await??;
         Ok(done())

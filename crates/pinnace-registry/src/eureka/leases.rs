@@ -115,16 +115,7 @@ impl Eureka {
         asked.check_write(app)?;
         let key = self.lease(app, id)?.key();
         let pairs: Vec<_> = asked.query.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        self.registry
-            .store()
-            .change(move |draft| {
-                let Some(mut entry) = draft.state().entries.get(&key).map(|entry| Entry::clone(entry)) else {
-                    return Ok(());
-                };
-                entry.meta.extend(pairs);
-                draft.put(entry)
-            })
-            .await??;
+        self.registry.store().change(move |draft| draft.amend(&key, |entry| entry.meta.extend(pairs))).await??;
         Ok(done())
     }
 
@@ -144,15 +135,13 @@ impl Eureka {
             .store()
             .change(move |draft| {
                 let now = draft.now().as_millisecond();
-                let Some(mut entry) = draft.state().entries.get(&key).map(|entry| Entry::clone(entry)) else {
-                    return Ok(());
-                };
-                if let Some(lease) = entry.lease.as_deref_mut() {
-                    act(lease, now);
-                    lease.last_dirty = lease.last_dirty.max(dirty.unwrap_or(0));
-                }
-                settle(&mut entry);
-                draft.put(entry)
+                draft.amend(&key, |entry| {
+                    if let Some(lease) = entry.lease.as_deref_mut() {
+                        act(lease, now);
+                        lease.last_dirty = lease.last_dirty.max(dirty.unwrap_or(0));
+                    }
+                    settle(entry);
+                })
             })
             .await??;
         Ok(done())
