@@ -65,7 +65,7 @@ class Load:
         connection = HTTPConnection(address, timeout=LONGEST_WAIT)
         while not self._stop.wait(PAUSE):
             try:
-                connection.request(self._method, path, body=b"x" * 100 if self._method == "POST" else None)
+                connection.request(self._method, path, body=b"x" * 100)
                 response = connection.getresponse()
                 text = response.read().decode()
                 self.answers.append(text)

@@ -22,6 +22,7 @@ use pinnace_types::{ErrorCode, Problem};
 use tower::ServiceExt as _;
 
 use crate::observed::observe;
+use crate::unread::lend;
 
 /// How long a probe of the author's may take; what does not answer is not ready.
 const LONGEST_PROBE: Duration = Duration::from_secs(5);
@@ -72,7 +73,9 @@ impl Hosted {
         }
         let method = request.method().clone();
         let observation = Observation::begin(&self.observer, id.clone(), method.clone(), request.uri().path(), peer);
-        let request = request.map(|body| axum::body::Body::new(Limited::new(body, self.body_limit)));
+        let (head, body) = request.into_parts();
+        let (body, rest) = lend(body, head.version, &head.headers);
+        let request = Request::from_parts(head, axum::body::Body::new(Limited::new(body, self.body_limit)));
         // A router is no state that a panic could leave in pieces: each request has a copy of it.
         let work = AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind();
         let mut response = match within_request(id.clone(), work).await {
@@ -84,6 +87,7 @@ impl Hosted {
             }
         };
         answer_request_id(&id, response.headers_mut());
+        rest.settle(&mut response).await;
         observe(response, &method, observation)
     }
 

@@ -83,6 +83,7 @@ mod observed;
 mod peer;
 mod service;
 mod signals;
+mod unread;
 
 pub use axum;
 pub use error::ServiceError;

@@ -13,6 +13,8 @@ use pinnace::axum::routing::{get, post};
 use pinnace::axum::{Extension, Router};
 use pinnace::{Answer, Body, Peer, PeerError, PeerErrorKind, Problem, RequestId, Service, ServiceError};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -180,6 +182,38 @@ async fn a_port_in_use_is_told_with_its_owner_and_the_exit_code_of_a_command() {
     assert!(error.to_string().starts_with(&format!("cannot listen on 127.0.0.1:{port}: ")), "{error}");
     let hint = error.hint().unwrap();
     assert!(hint.contains(&format!("(process {}) listens there", std::process::id())), "{hint}");
+}
+
+/// Sends a head and a body one after the other; the answer's head, in lower case.
+async fn exchange(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"ahoy") {
+        assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "{}", String::from_utf8_lossy(&text));
+    }
+    String::from_utf8(text).unwrap().to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_body_that_a_handler_leaves_unread_costs_its_client_no_request() {
+    let address = start(Router::new().route("/", post(|| async { "ahoy" }))).address;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for size in [0, 1, 100, 64 << 10] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n");
+        let answer = exchange(&mut stream, &head, &vec![b'x'; size]).await;
+        assert!(answer.starts_with("http/1.1 200") && !answer.contains("connection: close"), "{size}: {answer}");
+    }
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = exchange(&mut stream, chunked, b"2\r\nhi\r\n0\r\n\r\n").await;
+    assert!(!answer.contains("connection: close"), "{answer}");
+    // More than that, and a body that nobody has asked for yet: the client is told that it has to connect again.
+    for more in ["Content-Length: 70000\r\n", "Content-Length: 9\r\nExpect: 100-continue\r\n"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let answer = exchange(&mut stream, &format!("POST / HTTP/1.1\r\nHost: a\r\n{more}\r\n"), b"").await;
+        assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{more}: {answer}");
+    }
 }
 
 // ---- other services ----
