@@ -37,6 +37,7 @@ CHAPTERS = (
     "system.md",
     "hosting/fastapi.md",
     "hosting/flask.md",
+    "hosting/rust.md",
     "hosting/any-program.md",
     "discovery.md",
     "doctor.md",
@@ -53,6 +54,10 @@ case "$1 $*" in
     up\\ *) set -- "$@" --gateway 127.0.0.1:{8080} --hub 127.0.0.1:{7070} ;;
 esac
 exec {binary} "$@"
+"""
+# The example of the crate `pinnace`, which is built beside the binary.
+EXAMPLE = """#!/usr/bin/env bash
+PORT=${PORT:-{8000}} exec {example}
 """
 
 
@@ -137,11 +142,13 @@ class Reader:
         self.running: Running | None = None
         self.ports = {port: free_port() for port in PORTS}
         self.tools = tools
-        wrapper = tools / "pinnace"
         binary = Path(os.environ["PINNACE_BIN"]).resolve()
-        words = {str(port): str(free) for port, free in self.ports.items()} | {"binary": str(binary)}
-        wrapper.write_text(re.sub(r"\{(\w+)\}", lambda match: words[match[1]], WRAPPER))
-        wrapper.chmod(0o755)
+        words = {str(port): str(free) for port, free in self.ports.items()}
+        words |= {"binary": str(binary), "example": str(binary.parent / "examples/shipping")}
+        for name, text in {"pinnace": WRAPPER, "shipping": EXAMPLE}.items():
+            wrapper = tools / name
+            wrapper.write_text(re.sub(r"\{(\w+)\}", lambda match: words[match[1]], text))
+            wrapper.chmod(0o755)
         # On a terminal curl shows no progress; here it would.
         (tools / ".curlrc").write_text("silent\nshow-error\n")
         kept = ("PATH", "LANG", "LC_ALL", "TMPDIR")

@@ -93,3 +93,8 @@ pub use pinnace_telemetry::{current_request_id, within_request};
 pub use pinnace_types::worker::LogFormat;
 pub use pinnace_types::{ErrorCode, Problem, RequestId};
 pub use service::Service;
+
+/// The chapter of the handbook, so that its examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/hosting/rust.md")]
+struct Handbook;
