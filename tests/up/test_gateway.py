@@ -24,7 +24,7 @@ def up(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         (harbour.folder / "back/main.py").read_text().replace('VERSION = "one"', 'VERSION = "back"')
     )
     harbour.service("inner")
-    up = Up(binary, harbour.folder)
+    up = Up(binary, harbour.folder, "--max-body", "64MiB")
     try:
         yield up.settled()
         assert up.end() == 0
@@ -58,6 +58,12 @@ def test_a_service_is_told_who_asks_and_is_given_the_id_of_the_request(up: Up) -
     assert found["path"] == "/back/headers", "the prefix stays"
     made = up.request("/back/headers").headers["x-request-id"]
     assert made and re.fullmatch(r"[0-9A-Za-z-]{16,}", made)
+
+
+def test_a_body_above_the_limit_is_refused_before_it_is_sent(up: Up) -> None:
+    answer = up.request("/back", method="POST", headers={"Content-Length": str((64 << 20) + 1)})
+    assert (answer.status, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert json.loads(answer.body)["service"] == "back"
 
 
 def test_the_management_paths_of_a_service_are_not_reached(up: Up) -> None:

@@ -16,7 +16,7 @@ use pinnace_manifest::{Diagnostics, Manifest, Severity};
 use pinnace_supervisor::up::{Up, UpConfig, UpError};
 use pinnace_telemetry::logging;
 use pinnace_types::worker::LogFormat;
-use pinnace_types::{ExitCode, environment};
+use pinnace_types::{ByteSize, ExitCode, environment};
 use tracing::level_filters::LevelFilter;
 
 use super::running::manifest_path;
@@ -50,6 +50,9 @@ pub(crate) struct UpArgs {
     /// Do not run migrations
     #[arg(long)]
     no_migrate: bool,
+    /// Bytes that the body of a request may have at the gateway, such as `10MiB` [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    max_body: Option<ByteSize>,
     /// Print JSON: one object for the system when all is settled, then one for each log line
     #[arg(long)]
     json: bool,
@@ -81,6 +84,7 @@ impl UpArgs {
             strict: self.strict,
             watch: !self.no_watch,
             migrate: !self.no_migrate,
+            max_body: self.max_body,
             ..UpConfig::new(manifest, binary)
         })
     }

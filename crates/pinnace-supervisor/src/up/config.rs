@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use pinnace_manifest::Manifest;
+use pinnace_types::ByteSize;
 
 /// The settings of one running system.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct UpConfig {
     pub watch: bool,
     /// Whether migrations are run before a service starts. Default: yes.
     pub migrate: bool,
+    /// Bytes that the body of a request may have at the gateway. Default: no limit.
+    pub max_body: Option<ByteSize>,
 }
 
 impl UpConfig {
@@ -35,6 +38,7 @@ impl UpConfig {
             strict: false,
             watch: true,
             migrate: true,
+            max_body: None,
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use pinnace_types::SystemName;
 use pinnace_types::gateway::{GatewayConfig, GatewayRoute};
+use pinnace_types::{ByteSize, SystemName};
 
+use super::UpConfig;
 use super::error::UpError;
 use super::member::Member;
 
@@ -14,19 +15,21 @@ use super::member::Member;
 pub(super) struct GatewayTable {
     path: PathBuf,
     system: SystemName,
+    max_body: Option<ByteSize>,
     written: Option<GatewayConfig>,
 }
 
 impl GatewayTable {
-    pub(super) fn new(path: &Path, system: &SystemName) -> Self {
-        Self { path: path.to_owned(), system: system.clone(), written: None }
+    pub(super) fn new(path: &Path, config: &UpConfig) -> Self {
+        let system = config.manifest.system.name.clone();
+        Self { path: path.to_owned(), system, max_body: config.max_body, written: None }
     }
 
     /// Writes it where it differs; tells whether it did.
     pub(super) fn write(&mut self, members: &[Member]) -> Result<bool, UpError> {
         let config = GatewayConfig {
             system: self.system.clone(),
-            max_body: None,
+            max_body: self.max_body,
             routes: members.iter().flat_map(routes).collect(),
         };
         if self.written.as_ref() == Some(&config) {

@@ -83,7 +83,7 @@ impl System {
     pub(super) fn new(parts: Parts) -> Self {
         let (commands_tx, commands) = mpsc::channel(COMMANDS);
         let (view, view_rx) = watch::channel(first_view(&parts));
-        let table = GatewayTable::new(&parts.files.gateway_table, &parts.config.manifest.system.name);
+        let table = GatewayTable::new(&parts.files.gateway_table, &parts.config);
         Self {
             config: parts.config,
             logs: parts.logs,
