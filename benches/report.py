@@ -35,7 +35,7 @@ def page(title: str, facts: dict[str, str], all_figures: list[Figures]) -> str:
     lines += [f"* **{name}**: {value}" for name, value in facts.items()]
     foreign = [one.foreign for figures in all_figures for windows in figures.windows.values() for one in windows]
     loudest, usual = max(foreign), statistics.median(foreign)
-    quiet = "quiet" if statistics.quantiles(foreign, n=10)[-1] < QUIET else "**not quiet**"
+    quiet = "quiet" if statistics.quantiles(foreign, n=10)[-1] < QUIET else "not quiet"
     used = f"{usual:.0%} of a core in half of the windows, {loudest:.0%} at most"
     lines.append(f"* **The machine was {quiet}**: others used {used}")
     for figures in all_figures:
