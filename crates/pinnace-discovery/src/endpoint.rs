@@ -1,6 +1,7 @@
 //! One place where a service answers.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,13 @@ pub struct InvalidEndpoint {
 }
 
 impl Endpoint {
+    /// From a host (a name or an address, an IPv6 one with or without brackets) and a port above 0.
+    pub fn try_new(host: &str, port: u16) -> Result<Self, InvalidEndpoint> {
+        let bracketed = host.contains(':') && !host.starts_with('[');
+        let text = if bracketed { format!("http://[{host}]:{port}") } else { format!("http://{host}:{port}") };
+        text.parse()
+    }
+
     /// The host: a name or an address, without brackets.
     pub fn host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
@@ -53,6 +61,14 @@ impl Endpoint {
             }
         };
         (valid && port != 0).then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+impl TryFrom<SocketAddr> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(address: SocketAddr) -> Result<Self, InvalidEndpoint> {
+        Self::try_new(&address.ip().to_string(), address.port())
     }
 }
 
@@ -95,6 +111,11 @@ mod tests {
         }
         assert_eq!("http://catalog/".parse::<Endpoint>().unwrap().port(), 80);
         assert_eq!("http://[::1]:9".parse::<Endpoint>().unwrap().host(), "::1");
+        for host in ["::1", "[::1]"] {
+            assert_eq!(Endpoint::try_new(host, 9).unwrap().authority(), "[::1]:9");
+        }
+        let address: std::net::SocketAddr = "127.0.0.1:5".parse().unwrap();
+        assert_eq!(Endpoint::try_from(address).unwrap().to_string(), "http://127.0.0.1:5");
     }
 
     #[test]
@@ -111,6 +132,9 @@ mod tests {
             "http://u@a:1",
         ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text} was accepted");
+        }
+        for host in ["", "a b", "a:b", "u@a", "[::1", "a/b"] {
+            assert!(Endpoint::try_new(host, 1).is_err(), "{host} was accepted");
         }
     }
 }

@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 
 use pinnace_types::{ServiceName, environment};
-use tokio::sync::watch;
 
-use crate::{Endpoint, Endpoints, InvalidEndpoint, Registry};
+use crate::{Endpoint, Instance, Instances, InvalidEndpoint, Lease, Registration, Registry};
 
-/// A fixed table.
+/// A fixed table. It takes no registration: the lease says so and never becomes one.
 #[derive(Debug)]
 pub struct StaticRegistry {
-    services: HashMap<ServiceName, watch::Sender<Vec<Endpoint>>>,
+    services: HashMap<ServiceName, Vec<Instance>>,
 }
 
 impl StaticRegistry {
     /// Knows exactly these.
-    pub fn new(table: impl IntoIterator<Item = (ServiceName, Vec<Endpoint>)>) -> Self {
-        let services = table.into_iter().map(|(service, endpoints)| (service, watch::Sender::new(endpoints))).collect();
-        Self { services }
+    pub fn new(table: impl IntoIterator<Item = (ServiceName, Vec<Instance>)>) -> Self {
+        Self { services: table.into_iter().collect() }
     }
 
-    /// Takes the address of each named service from its variable; one without a variable has no endpoint. The lookup is
+    /// Takes the address of each named service from its variable; one without a variable has no instance. The lookup is
     /// given, so that tests need no environment.
     pub fn from_variables(
         services: &[ServiceName],
@@ -29,7 +27,8 @@ impl StaticRegistry {
         let mut table = Vec::new();
         for service in services {
             if let Some(url) = lookup(&environment::service_url(service)) {
-                table.push((service.clone(), vec![url.parse()?]));
+                let endpoint: Endpoint = url.parse()?;
+                table.push((service.clone(), vec![Instance::new(service.as_str(), endpoint)]));
             }
         }
         Ok(Self::new(table))
@@ -37,7 +36,11 @@ impl StaticRegistry {
 }
 
 impl Registry for StaticRegistry {
-    fn resolve(&self, service: &ServiceName) -> Endpoints {
-        Endpoints(self.services.get(service).map_or_else(|| watch::channel(Vec::new()).1, watch::Sender::subscribe))
+    fn resolve(&self, service: &ServiceName) -> Instances {
+        Instances::fixed(self.services.get(service).map_or(&[], Vec::as_slice))
+    }
+
+    fn register(&self, _: Registration) -> Lease {
+        Lease::refused("a fixed table takes no registrations")
     }
 }

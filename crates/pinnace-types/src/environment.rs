@@ -21,6 +21,8 @@ pub const LOG: &str = "PINNACE_LOG";
 pub const LOG_FORMAT: &str = "PINNACE_LOG_FORMAT";
 /// The service's name.
 pub const SERVICE: &str = "PINNACE_SERVICE";
+/// The registry that a service registers with by itself.
+pub const REGISTRY: &str = "PINNACE_REGISTRY";
 /// The instance's id.
 pub const INSTANCE: &str = "PINNACE_INSTANCE";
 /// How many descriptors are inherited, from 3 on.
@@ -148,6 +150,11 @@ const TABLE: &[Variable] = &[
         OTEL_SERVICE_NAME,
         SetBy::Up,
         "the service's name, for an OpenTelemetry SDK that the service brings itself",
+    ),
+    variable(
+        REGISTRY,
+        SetBy::User,
+        "registry that a service registers with by itself: `consul`, `eureka` or their addresses; default: none",
     ),
     variable(SERVICE, SetBy::Up, "the service's name"),
     variable(INSTANCE, SetBy::Up, "the instance's id, such as `orders-1`"),
