@@ -25,6 +25,8 @@ pub(crate) struct Deadlines {
     pub(crate) linger: Instant,
     /// Everything is cut here.
     pub(crate) cut: Instant,
+    /// Whether connections are still accepted on sockets that nobody else accepts on.
+    pub(crate) retires: bool,
 }
 
 impl Drain {
@@ -36,13 +38,25 @@ impl Drain {
     /// Begins: no more connections are accepted, idle ones are answered until `linger` has passed, and what is left after
     /// `timeout` is cut. A second call can only bring the end closer.
     pub fn drain(&self, linger: Duration, timeout: Duration) {
+        self.begin(linger, timeout, false);
+    }
+
+    /// Begins for an instance that leaves while others go on: as [`Self::drain`], but sockets of its own
+    /// ([`crate::Listener::Own`]) are accepted on until nobody has connected for a second, at most for the linger. Those who
+    /// chose this instance from a registry learn only now that it leaves.
+    pub fn retire(&self, linger: Duration, timeout: Duration) {
+        self.begin(linger, timeout, true);
+    }
+
+    fn begin(&self, linger: Duration, timeout: Duration, retires: bool) {
         let now = Instant::now();
-        let new = Deadlines { linger: now + linger.min(timeout), cut: now + timeout };
+        let new = Deadlines { linger: now + linger.min(timeout), cut: now + timeout, retires };
         self.deadlines_tx.send_modify(|deadlines| {
-            *deadlines = Some(
-                deadlines
-                    .map_or(new, |old| Deadlines { linger: old.linger.min(new.linger), cut: old.cut.min(new.cut) }),
-            );
+            *deadlines = Some(deadlines.map_or(new, |old| Deadlines {
+                linger: old.linger.min(new.linger),
+                cut: old.cut.min(new.cut),
+                retires: old.retires && new.retires,
+            }));
         });
     }
 

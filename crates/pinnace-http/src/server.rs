@@ -30,16 +30,20 @@ use tokio::net::UnixListener;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::Body;
 use crate::Connection;
 use crate::Drain;
 use crate::Peer;
 use crate::connection::Activity;
+use crate::drain::Deadlines;
 use stream::Socket;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long nobody may have connected until a retiring instance closes a socket of its own.
+const OWN_LINGER: Duration = Duration::from_secs(1);
 /// The least that hyper accepts as its buffer, which is what bounds a head.
 const SMALLEST_BUFFER: usize = 8192;
 /// Streams that one HTTP/2 connection may have open.
@@ -85,6 +89,8 @@ pub trait Handler: Clone + Send + Sync + 'static {
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP, on a socket that nobody else accepts on; see [`Drain::retire`].
+    Own(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
 }
@@ -158,6 +164,11 @@ impl Listener {
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         TcpListener::from_std(listener).map(Self::Tcp)
     }
+
+    /// The same, for a socket that nobody else accepts on.
+    pub fn own_from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(listener).map(Self::Own)
+    }
 }
 
 impl<H: Handler> Server<H> {
@@ -172,7 +183,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Serves until the drain is over and the last connection is gone. Dropping the future cuts every connection.
-    pub async fn serve(self, listeners: Vec<Listener>, drain: Drain) {
+    pub async fn serve(self, mut listeners: Vec<Listener>, drain: Drain) {
         let limit = self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let places = Arc::new(Semaphore::new(limit));
         let shared = Arc::new(Shared {
@@ -184,12 +195,30 @@ impl<H: Handler> Server<H> {
         });
         let protocol = Arc::new(protocol(&shared.config));
         let mut connections = JoinSet::new();
+        let mut last_accepted = Instant::now();
+        let mut known = None;
         loop {
+            let closes = known.map(|deadlines: Deadlines| deadlines.linger.min(last_accepted + OWN_LINGER));
+            let closed = async {
+                match closes {
+                    Some(moment) => tokio::time::sleep_until(moment).await,
+                    None => future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
-                () = drain.begun() => break,
+                deadlines = drain.deadlines_after(known) => {
+                    listeners.retain(|listener| deadlines.retires && matches!(listener, Listener::Own(_)));
+                    if listeners.is_empty() {
+                        break;
+                    }
+                    known = Some(deadlines);
+                    last_accepted = Instant::now();
+                }
+                () = closed => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 (socket, peer, place) = accept(&listeners, &places, &shared.counters) => {
+                    last_accepted = Instant::now();
                     let connection = shared.connection(&socket, peer);
                     connections.spawn(lifetime::run(Arc::clone(&shared), Arc::clone(&protocol), socket, connection, place));
                 }
@@ -284,11 +313,13 @@ async fn accept(
 fn poll_accept(listeners: &[Listener], context: &mut std::task::Context<'_>) -> Poll<io::Result<(Socket, Peer)>> {
     for listener in listeners {
         let accepted = match listener {
-            Listener::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, peer)| {
-                // Without it a response in two pieces waits for the peer's delayed acknowledgement; a failure is harmless.
-                let _ = stream.set_nodelay(true);
-                (Socket::Tcp(stream), Peer::Tcp(peer))
-            }),
+            Listener::Tcp(listener) | Listener::Own(listener) => {
+                listener.poll_accept(context).map_ok(|(stream, peer)| {
+                    // Without it a response in two pieces waits for the peer's delayed acknowledgement; a failure is harmless.
+                    let _ = stream.set_nodelay(true);
+                    (Socket::Tcp(stream), Peer::Tcp(peer))
+                })
+            }
             Listener::Unix(listener) => {
                 listener.poll_accept(context).map_ok(|(stream, _)| (Socket::Unix(stream), Peer::Unix))
             }

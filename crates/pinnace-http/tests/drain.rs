@@ -92,6 +92,43 @@ async fn an_idle_connection_is_answered_during_the_linger_and_closed_after_it() 
 }
 
 #[tokio::test]
+async fn an_instance_that_retires_still_takes_who_comes_to_its_own_socket_and_nobody_at_the_shared_one() {
+    let (shared, own) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (at_shared, at_own) = (shared.local_addr().unwrap(), own.local_addr().unwrap());
+    let drain = Drain::new();
+    let listeners = vec![Listener::Tcp(shared), Listener::Own(own)];
+    let serving = tokio::spawn(Server::new(ServerConfig::default(), Hello).serve(listeners, drain.clone()));
+    TcpStream::connect(at_own).await.unwrap();
+
+    drain.retire(Duration::from_secs(6), Duration::from_secs(20));
+    while TcpStream::connect(at_shared).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        let mut late = TcpStream::connect(at_own).await.unwrap();
+        late.write_all(POST).await.unwrap();
+        assert!(response(&mut late).await.unwrap().contains("connection: close"));
+    }
+    // It does not wait for the whole linger once nobody comes.
+    tokio::time::timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
+    assert!(TcpStream::connect(at_own).await.is_err());
+}
+
+#[tokio::test]
+async fn an_end_that_is_hurried_closes_the_own_socket_at_once() {
+    let own = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let drain = Drain::new();
+    let serving =
+        tokio::spawn(Server::new(ServerConfig::default(), Hello).serve(vec![Listener::Own(own)], drain.clone()));
+    drain.retire(Duration::from_mins(10), Duration::from_mins(10));
+    drain.drain(Duration::ZERO, Duration::from_mins(10));
+    let begun = tokio::time::Instant::now();
+    serving.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(900), "it waited for callers");
+}
+
+#[tokio::test]
 async fn an_unfinished_head_is_answered_with_408_and_a_large_one_with_431() {
     let config = ServerConfig { header_timeout: Duration::from_millis(100), ..ServerConfig::default() };
     let (address, drain, serving) = start(config).await;

@@ -134,6 +134,14 @@ const KEYS: &[Key] = &[
     key(Service, "venv", Text, "made in `.pinnace/envs`", "its own environment, relative to its folder"),
     key(Service, "health", Text, "the server's own readiness", "a path of its own that says whether it is ready"),
     key(Service, "port", Flag, "true", "`false` for a program that listens to nothing"),
+    key(
+        Service,
+        "socket_activation",
+        Flag,
+        "false",
+        "a `command` takes its listening sockets from `up` (`LISTEN_FDS`, as systemd hands them on), which lets it be \
+         scaled and restarted without a refused connection",
+    ),
     key(Service, "route", TextOrTexts, "internal", "its places at the gateway, `/orders` or `shop.example/orders`"),
     key(Service, "calls", Texts, "none", "the services that it calls"),
     key(Service, "publishes", Texts, "none", "the topics that it publishes"),

@@ -113,6 +113,7 @@ pub struct Context {
 /// |---|---|
 /// | `run` | hosted, the application found by convention |
 /// | `port` | `true` |
+/// | `socket_activation` | `false` |
 /// | `workers` | 1 |
 /// | `threads` | what `pinnace serve` chooses |
 /// | `ready_timeout` | 60 s |
@@ -136,6 +137,8 @@ pub struct Service {
     pub health: Option<String>,
     /// Whether it listens.
     pub port: bool,
+    /// Whether it takes its listening sockets from whoever starts it (`LISTEN_FDS`); for programs of their own.
+    pub socket_activation: bool,
     /// Its places at the gateway.
     pub routes: Vec<Route>,
     /// The services that it calls.
@@ -279,6 +282,11 @@ impl Service {
     /// Whether it lives outside of the system.
     pub const fn is_external(&self) -> bool {
         matches!(self.run, Run::External { .. })
+    }
+
+    /// Whether its listening sockets are opened for it, and outlive its processes.
+    pub const fn inherits_sockets(&self) -> bool {
+        matches!(self.run, Run::Hosted { .. }) || self.socket_activation
     }
 }
 

@@ -11,6 +11,11 @@ use crate::lifetime::own_inherited;
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// The name of a socket that all instances of a service accept on.
+pub const SERVICE_SOCKET: &str = "service";
+/// The name of a socket that belongs to one instance alone.
+pub const INSTANCE_SOCKET: &str = "instance";
+
 /// A listening socket that this process was started with.
 #[derive(Debug)]
 pub struct InheritedListener {

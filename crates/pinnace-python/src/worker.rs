@@ -33,6 +33,14 @@ pub(crate) struct Worker {
     asgi: Mutex<Option<Arc<Asgi>>>,
 }
 
+/// A drain that the parent wants.
+#[derive(Clone, Copy, Debug)]
+struct Ordered {
+    linger: Duration,
+    timeout: Duration,
+    retires: bool,
+}
+
 #[pymethods]
 impl Worker {
     /// Takes over the sockets of this configuration, and ends the process when the control socket does.
@@ -130,7 +138,9 @@ impl Worker {
         });
         let listeners = {
             let _runtime = reactor.handle().enter();
-            self.config.listen_fds.iter().map(|fd| take_listener(*fd)).collect::<PyResult<Vec<_>>>()?
+            let own = |fd: &i32| self.config.instance_fds.contains(fd);
+            let fds = self.config.listen_fds.iter();
+            fds.map(|fd| take_listener(*fd, own(fd))).collect::<PyResult<Vec<_>>>()?
         };
         let limits = ServerConfig { max_body_bytes: self.config.max_body_bytes, ..ServerConfig::default() };
         let server = Server::new(limits, Handler(Arc::clone(&hosted)));
@@ -143,15 +153,16 @@ impl Worker {
             let mut serving = std::pin::pin!(server.serve(listeners, drain.clone()));
             let timeout = tokio::select! {
                 () = &mut serving => Duration::ZERO,
-                (linger, timeout) = commanded(&mut commands) => {
+                command = commanded(&mut commands) => {
                     hosted.ready.store(false, Ordering::Relaxed);
-                    drain.drain(linger, timeout);
+                    let timeout = command.timeout;
+                    command.begin(&drain);
                     let deadline = tokio::time::Instant::now() + timeout;
                     loop {
                         tokio::select! {
                             () = &mut serving => break,
                             // A second one may ask to hurry.
-                            (linger, timeout) = commanded(&mut commands) => drain.drain(linger, timeout),
+                            command = commanded(&mut commands) => command.begin(&drain),
                         }
                     }
                     deadline.saturating_duration_since(tokio::time::Instant::now())
@@ -171,6 +182,16 @@ impl Worker {
     }
 }
 
+impl Ordered {
+    fn begin(self, drain: &Drain) {
+        if self.retires {
+            drain.retire(self.linger, self.timeout);
+        } else {
+            drain.drain(self.linger, self.timeout);
+        }
+    }
+}
+
 /// Counts into the metrics that the parent shares; without a descriptor the worker counts for itself.
 fn observer(config: &WorkerConfig) -> Result<Observer, MetricsError> {
     let metrics = if config.metrics_fd < 0 {
@@ -183,12 +204,13 @@ fn observer(config: &WorkerConfig) -> Result<Observer, MetricsError> {
 }
 
 /// Waits for the next command to drain; the end of the control socket ends the process elsewhere.
-async fn commanded(commands: &mut watch::Receiver<Option<WorkerCommand>>) -> (Duration, Duration) {
+async fn commanded(commands: &mut watch::Receiver<Option<WorkerCommand>>) -> Ordered {
     loop {
         if commands.has_changed().unwrap_or(false)
-            && let Some(WorkerCommand::Drain { linger_ms, timeout_ms }) = *commands.borrow_and_update()
+            && let Some(WorkerCommand::Drain { linger_ms, timeout_ms, retires }) = *commands.borrow_and_update()
         {
-            return (Duration::from_millis(linger_ms), Duration::from_millis(timeout_ms));
+            let (linger, timeout) = (Duration::from_millis(linger_ms), Duration::from_millis(timeout_ms));
+            return Ordered { linger, timeout, retires };
         }
         if commands.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -197,12 +219,12 @@ async fn commanded(commands: &mut watch::Receiver<Option<WorkerCommand>>) -> (Du
     }
 }
 
-fn take_listener(descriptor: RawFd) -> PyResult<Listener> {
+fn take_listener(descriptor: RawFd, is_own: bool) -> PyResult<Listener> {
     if descriptor < 3 {
         return Err(PyRuntimeError::new_err(format!("descriptor {descriptor} is no listening socket")));
     }
     // SAFETY: the parent passed this descriptor for this very purpose, and nothing else in the process knows it.
     let listener = unsafe { std::net::TcpListener::from_raw_fd(descriptor) };
     listener.set_nonblocking(true)?;
-    Ok(Listener::from_std(listener)?)
+    Ok(if is_own { Listener::own_from_std(listener)? } else { Listener::from_std(listener)? })
 }

@@ -5,10 +5,13 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pinnace_os::{Child, Exit, LifetimeEnd, Signal, Spawn, SpawnError, family, find_program};
+use pinnace_os::{
+    Child, Exit, InheritedListener, LifetimeEnd, Signal, Spawn, SpawnError, family, find_program, inherited_listeners,
+};
 
 use crate::signals::{Asked, Signals};
 
@@ -53,18 +56,22 @@ pub async fn run(config: GuardConfig) -> Result<Exit, GuardError> {
     family::adopt_orphans()?;
     let lifetime = LifetimeEnd::inherited()?;
     let mut signals = Signals::new()?;
-    let mut child = spawn(&config)?;
+    let mut child = spawn(&config, inherited_listeners()?)?;
     let exit = watch(&mut child, lifetime, &mut signals, config.grace).await;
     family::kill_descendants();
     Ok(exit?)
 }
 
-fn spawn(config: &GuardConfig) -> Result<Child, GuardError> {
+/// Starts the program with the listening sockets that were meant for it.
+fn spawn(config: &GuardConfig, listeners: Vec<InheritedListener>) -> Result<Child, GuardError> {
     let (name, arguments) = config.command.split_first().ok_or_else(|| GuardError::NotFound(String::new()))?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program: PathBuf =
         find_program(name, &path).ok_or_else(|| GuardError::NotFound(name.to_string_lossy().into_owned()))?;
     let spawn = Spawn::new(program).args(arguments).inherit_env().same_group().death_signal(Signal::SIGKILL);
+    let spawn = listeners
+        .into_iter()
+        .fold(spawn, |spawn, listener| spawn.listener(listener.name, OwnedFd::from(listener.socket)));
     spawn.spawn().map_err(GuardError::Spawn)
 }
 

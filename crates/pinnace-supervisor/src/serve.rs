@@ -16,7 +16,7 @@ mod worker;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use pinnace_os::{LifetimeEnd, family, inherited_listeners, inherited_status, listen};
+use pinnace_os::{LifetimeEnd, SERVICE_SOCKET, family, inherited_listeners, inherited_status, listen};
 use pinnace_telemetry::ServiceMetrics;
 
 pub use config::ServeConfig;
@@ -91,7 +91,7 @@ fn sockets(config: &ServeConfig) -> Result<Vec<Socket>, ServeError> {
         let address = SocketAddr::new(config.host, config.port);
         let socket = listen(address).map_err(|source| ServeError::Listen { address, source })?;
         let local = socket.local_addr().map_err(ServeError::System)?;
-        return Ok(vec![Socket { name: "service".to_owned(), local, listener: socket }]);
+        return Ok(vec![Socket { name: SERVICE_SOCKET.to_owned(), local, listener: socket }]);
     }
     inherited
         .into_iter()

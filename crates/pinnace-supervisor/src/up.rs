@@ -170,17 +170,13 @@ fn platform(name: &str, what: What, address: SocketAddr, ports: &mut Ports) -> R
 
 fn member(service: &Service, earlier: &[Member], ports: &mut Ports) -> Result<Member, UpError> {
     let mut member = Member::new(service.name.clone(), What::Service(Box::new(service.clone())));
-    match service.run {
-        Run::Hosted { .. } => {
-            let socket = ports.listen(service.name.as_str())?;
-            member.address = Some(socket.local_addr()?);
-            member.socket = Some(socket);
-        }
-        Run::Command(_) if service.port => {
-            let port = ports.reserve(&format!("command:{}", service.name))?;
-            member.address = Some(SocketAddr::from(([127, 0, 0, 1], port)));
-        }
-        Run::Command(_) | Run::External { .. } => {}
+    if service.inherits_sockets() {
+        let socket = ports.listen(service.name.as_str())?;
+        member.address = Some(socket.local_addr()?);
+        member.socket = Some(socket);
+    } else if service.port {
+        let port = ports.reserve(&format!("command:{}", service.name))?;
+        member.address = Some(SocketAddr::from(([127, 0, 0, 1], port)));
     }
     // What comes later in the order belongs to a cycle, which no order can satisfy.
     let calls = |other: &&(usize, &Member)| service.calls.contains(&other.1.name);

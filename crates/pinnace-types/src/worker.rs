@@ -27,6 +27,9 @@ pub struct WorkerConfig {
     pub lifespan: Lifespan,
     /// The listening sockets' descriptors.
     pub listen_fds: Vec<i32>,
+    /// Those of them that belong to this instance alone; see [`WorkerCommand::Drain`].
+    #[serde(default)]
+    pub instance_fds: Vec<i32>,
     /// The control socket's descriptor.
     pub control_fd: i32,
     /// The shared metrics' descriptor.
@@ -118,6 +121,10 @@ pub enum WorkerCommand {
         linger_ms: u64,
         /// After this long everything is cut off.
         timeout_ms: u64,
+        /// Whether the whole instance ends while others go on. Then connections are still accepted on its own sockets
+        /// until nobody makes any: callers that chose this instance learn only now that it leaves.
+        #[serde(default)]
+        retires: bool,
     },
 }
 

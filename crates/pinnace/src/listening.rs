@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pinnace_os::{LifetimeEnd, inherited_listeners, listen};
+use pinnace_os::{INSTANCE_SOCKET, InheritedListener, LifetimeEnd, inherited_listeners, listen};
 use pinnace_types::environment;
 
 use crate::ServiceError;
@@ -16,10 +16,18 @@ pub(crate) struct Listening {
     pub(crate) port: u16,
 }
 
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) listener: TcpListener,
+    /// Whether no other process accepts on it.
+    pub(crate) is_own: bool,
+}
+
 /// What a process inherits, once: a second service in the same process has nothing of it.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
-    sockets: Vec<TcpListener>,
+    pub(crate) sockets: Vec<Socket>,
     /// Tells when the process that started this one is gone.
     pub(crate) starter: Option<LifetimeEnd>,
 }
@@ -32,16 +40,20 @@ impl Inherited {
         }
         let starter = LifetimeEnd::inherited().map_err(ServiceError::System)?;
         let sockets = inherited_listeners().map_err(ServiceError::System)?;
-        Ok(Self { sockets: sockets.into_iter().map(|inherited| inherited.socket).collect(), starter })
+        let socket = |inherited: InheritedListener| Socket {
+            is_own: inherited.name == INSTANCE_SOCKET,
+            listener: inherited.socket,
+        };
+        Ok(Self { sockets: sockets.into_iter().map(socket).collect(), starter })
     }
 }
 
 impl Listening {
     /// The sockets, ready to accept.
-    pub(crate) fn sockets(self, inherited: &mut Inherited) -> Result<Vec<TcpListener>, ServiceError> {
+    pub(crate) fn sockets(self, inherited: &mut Inherited) -> Result<Vec<Socket>, ServiceError> {
         if let Some(given) = self.given {
             given.set_nonblocking(true).map_err(ServiceError::System)?;
-            return Ok(vec![given]);
+            return Ok(vec![Socket { listener: given, is_own: false }]);
         }
         if !inherited.sockets.is_empty() {
             return Ok(std::mem::take(&mut inherited.sockets));
@@ -51,6 +63,7 @@ impl Listening {
             Err(_) => self.port,
         };
         let address = SocketAddr::new(self.host, port);
-        Ok(vec![listen(address).map_err(|source| ServiceError::Listen { address, source })?])
+        let listener = listen(address).map_err(|source| ServiceError::Listen { address, source })?;
+        Ok(vec![Socket { listener, is_own: false }])
     }
 }

@@ -21,7 +21,7 @@ use pinnace_types::{ExitCode, ServiceName, environment};
 
 use crate::ServiceError;
 use crate::handler::{Border, Hosted, Probe};
-use crate::listening::{Inherited, Listening};
+use crate::listening::{Inherited, Listening, Socket};
 use crate::signals::{Asked, Signals};
 
 /// A service, before it runs.
@@ -44,8 +44,9 @@ use crate::signals::{Asked, Signals};
 ///
 /// * **SIGTERM** or **SIGINT**: no more connections are accepted, `/-/health/ready` answers 503 `stopping`, begun requests
 ///   are finished, and what is not finished after the *grace* is cut off. A second one ends it at once.
-/// * **SIGUSR1**: the same for a process whose socket another one has taken over. Idle connections are answered for the
-///   *linger*, each answer asking the client to leave, so that no client loses a request.
+/// * **SIGUSR1**, or the first SIGTERM where the sockets were inherited and so outlive the process: the same for a process
+///   whose place another one takes. Idle connections are answered for the *linger*, each answer asking the client to leave,
+///   so that no client loses a request.
 /// * **The starter is gone** (end of file on `PINNACE_LIFETIME_FD`): it ends at once.
 pub struct Service {
     name: String,
@@ -256,6 +257,7 @@ impl Service {
         logging::init(format, name.as_str(), logging::level_from_environment());
         let mut signals = Signals::new().map_err(ServiceError::System)?;
         let mut inherited = Inherited::take()?;
+        let outlived = self.listening.given.is_none() && !inherited.sockets.is_empty();
         let listeners = listen(self.listening, &mut inherited)?;
 
         let (metrics, _) = ServiceMetrics::create(1, Timestamp::now()).map_err(ServiceError::Metrics)?;
@@ -288,18 +290,24 @@ impl Service {
                 () = &mut stop, if ending != Ending::Stopping => Asked::Stop,
                 asked = signals.next() => asked,
             };
+            // Sockets that outlive the process are for a successor: clients are given the time to turn to it.
+            let asked = match asked {
+                Asked::Terminate if outlived && ending == Ending::No => Asked::Retire,
+                Asked::Terminate => Asked::Stop,
+                asked => asked,
+            };
             match (asked, ending) {
+                (Asked::Terminate | Asked::Retire, Ending::Retiring | Ending::Stopping) => {}
                 (Asked::Stop, Ending::Stopping) => return Ok(()),
                 (Asked::Stop, _) => {
                     ending = Ending::Stopping;
                     tracing::info!("finishing what was begun");
                     drain.drain(Duration::ZERO, self.grace);
                 }
-                (Asked::Retire, Ending::No) => {
+                (Asked::Terminate | Asked::Retire, Ending::No) => {
                     ending = Ending::Retiring;
-                    drain.drain(self.linger, self.grace);
+                    drain.retire(self.linger, self.grace);
                 }
-                (Asked::Retire, _) => {}
             }
             hosted.is_stopping.store(true, Ordering::Relaxed);
             metrics.set_ready_workers(0);
@@ -320,9 +328,9 @@ fn identity(own: &str) -> Result<ServiceName, ServiceError> {
 }
 
 fn listen(listening: Listening, inherited: &mut Inherited) -> Result<Vec<Listener>, ServiceError> {
-    let ready = |socket: TcpListener| {
-        tracing::info!(address = %socket.local_addr()?, "answers");
-        Listener::from_std(socket)
+    let ready = |socket: Socket| {
+        tracing::info!(address = %socket.listener.local_addr()?, "answers");
+        if socket.is_own { Listener::own_from_std(socket.listener) } else { Listener::from_std(socket.listener) }
     };
     let sockets = listening.sockets(inherited)?;
     sockets.into_iter().map(ready).collect::<Result<_, _>>().map_err(ServiceError::System)

@@ -7,8 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a service was asked by a signal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Asked {
-    /// SIGTERM or SIGINT.
+    /// SIGINT.
     Stop,
+    /// SIGTERM.
+    Terminate,
     /// SIGUSR1: another process has taken over the socket.
     Retire,
 }
@@ -32,7 +34,7 @@ impl Signals {
 
     pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Terminate,
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.retire.recv() => Asked::Retire,
         }

@@ -35,6 +35,7 @@ pub(super) fn read(
         venv: reader.text("venv").map(|(venv, _)| beside(&path, venv)),
         health: health(&mut reader),
         port: reader.flag("port").unwrap_or(true),
+        socket_activation: reader.flag("socket_activation").unwrap_or(false),
         routes: routes(&mut reader),
         calls: reader.all_parsed("calls"),
         publishes: reader.all_parsed("publishes"),
@@ -55,6 +56,7 @@ pub(super) fn read(
         name,
     };
     silent_programs(&mut reader, &service);
+    activated_programs(&mut reader, &service);
     reader.finish();
     Some(service)
 }
@@ -335,6 +337,30 @@ fn silent_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
             .add(span, "an application that Pinnace hosts always listens")
             .hint("take it out; `port = false` is for a `command` that listens to nothing");
     }
+}
+
+/// Sockets are handed to programs that listen, and a connection to one of them does not say that somebody answers.
+fn activated_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
+    if !service.socket_activation {
+        return;
+    }
+    let span = reader.notes.places.find(&format!("{}.socket_activation", reader.path()));
+    let (message, hint) = match &service.run {
+        Run::Hosted { .. } => (
+            "an application that Pinnace hosts always gets its sockets",
+            "take it out; `socket_activation` is for a `command`",
+        ),
+        Run::External { .. } => ("an external service is not started, so it gets no sockets", "take it out"),
+        Run::Command(_) if !service.port => {
+            ("a service without a port gets no sockets", "take out `socket_activation` or `port = false`")
+        }
+        Run::Command(_) if service.health.is_none() => (
+            "`socket_activation` needs `health`: a socket takes connections before anybody answers",
+            "name a path that answers with 2xx once it is ready, such as `health = \"/healthz\"`",
+        ),
+        Run::Command(_) => return,
+    };
+    reader.notes.add(span, message).hint(hint);
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::report::Report;
-use super::worker::{Event, Stage, Worker};
+use super::worker::{Event, Leaves, Stage, Worker};
 use super::{Interpreter, ServeConfig, ServeError, Socket};
 use crate::backoff::Backoff;
 use crate::signals::{Asked, Signals};
@@ -305,7 +305,7 @@ impl Pool {
         self.current = next;
         self.next_generation += 1;
         self.backoff = Backoff::new();
-        self.drain(|worker| worker.generation < next, self.config.linger);
+        self.drain(|worker| worker.generation < next, self.config.linger, Leaves::Workers);
         self.reload = if again { Reload::Wanted } else { Reload::None };
         let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.report.tell(&StatusEvent::Reloaded { millis });
@@ -315,7 +315,7 @@ impl Pool {
         let Reload::Running { again, .. } = self.reload else { return };
         // Those of it that answer already have begun requests, which they finish.
         let current = self.current;
-        self.drain(|worker| worker.generation > current, self.config.linger);
+        self.drain(|worker| worker.generation > current, self.config.linger, Leaves::Workers);
         // The number is used up, so that nothing of what was given up counts for the reload that follows.
         self.next_generation += 1;
         self.reload = if again { Reload::Wanted } else { Reload::None };
@@ -327,21 +327,28 @@ impl Pool {
     fn stop(&mut self) {
         self.ending = Ending::Stopping;
         self.report.stopping();
-        self.drain(|_| true, Duration::ZERO);
+        self.drain(|_| true, Duration::ZERO, Leaves::Workers);
+        self.close_sockets();
     }
 
     fn retire(&mut self) {
         if !self.is_ending() {
             self.ending = Ending::Retiring;
-            self.drain(|_| true, self.config.linger);
+            self.drain(|_| true, self.config.linger, Leaves::Instance);
+            self.close_sockets();
         }
+    }
+
+    /// No worker is started any more: once the last one accepts no more, callers are refused rather than kept waiting.
+    fn close_sockets(&mut self) {
+        self.sockets.clear();
     }
 
     fn is_ending(&self) -> bool {
         self.ending != Ending::None
     }
 
-    fn drain(&mut self, which: impl Fn(&Worker) -> bool, linger: Duration) {
+    fn drain(&mut self, which: impl Fn(&Worker) -> bool, linger: Duration, leaves: Leaves) {
         let grace = self.config.grace;
         // One that drains already is told again only to hurry: a second drain can only bring the end closer.
         let hurry = linger.is_zero();
@@ -350,7 +357,7 @@ impl Pool {
             Stage::Draining => hurry,
         };
         for worker in self.workers.iter_mut().filter(may_drain) {
-            worker.drain(linger, grace);
+            worker.drain(linger, grace, leaves);
         }
     }
 

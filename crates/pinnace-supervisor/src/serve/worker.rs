@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinnace_os::{Child, Exit, Signal, Spawn, family};
+use pinnace_os::{Child, Exit, INSTANCE_SOCKET, Signal, Spawn, family};
 use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
 use tokio::net::UnixStream;
@@ -38,6 +38,15 @@ pub(super) enum Event {
     Ended(u64, Exit),
     /// The pause after its predecessor's end is over.
     Due(u64),
+}
+
+/// What a worker leaves when it drains.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Leaves {
+    /// The other workers of its instance, which go on, or all end at once.
+    Workers,
+    /// The other instances of its service, with its whole instance.
+    Instance,
 }
 
 /// Where a worker is in its life.
@@ -94,12 +103,14 @@ impl Worker {
         for socket in sockets {
             spawn = spawn.listener(&socket.name, OwnedFd::from(socket.listener.try_clone()?));
         }
-        let listen_fds = (first..spawn.next_descriptor()).collect();
+        let listen_fds: Vec<i32> = (first..spawn.next_descriptor()).collect();
+        let only_ours = |(socket, fd): (&Socket, &i32)| (socket.name == INSTANCE_SOCKET).then_some(*fd);
+        let instance_fds = sockets.iter().zip(&listen_fds).filter_map(only_ours).collect();
         let control_fd = spawn.next_descriptor();
         spawn = spawn.pass_silently(OwnedFd::from(theirs.into_std()?));
         let metrics_fd = spawn.next_descriptor();
         spawn = spawn.pass_silently(metrics);
-        let orders = worker_config(config, slot, listen_fds, control_fd, metrics_fd);
+        let orders = worker_config(config, slot, (listen_fds, instance_fds), control_fd, metrics_fd);
         let orders = serde_json::to_string(&orders).map_err(io::Error::other)?;
         let child = spawn.env(environment::WORKER, orders).spawn().map_err(|error| error.source)?;
         let pid = child.pid();
@@ -136,7 +147,7 @@ impl Worker {
 
     /// Tells it to finish and end; it is killed if it takes longer than it may. One that still imports the application has
     /// nothing to finish, unless it says at this very moment that it answers.
-    pub(super) fn drain(&mut self, linger: Duration, timeout: Duration) {
+    pub(super) fn drain(&mut self, linger: Duration, timeout: Duration, leaves: Leaves) {
         let longest = if self.stage == Stage::Starting { UNSAID } else { timeout + MARGIN };
         let deadline = Instant::now() + longest;
         self.deadline = Some(match (self.stage, self.deadline) {
@@ -145,7 +156,11 @@ impl Worker {
         });
         self.stage = Stage::Draining;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let command = WorkerCommand::Drain { linger_ms: millis(linger), timeout_ms: millis(timeout) };
+        let command = WorkerCommand::Drain {
+            linger_ms: millis(linger),
+            timeout_ms: millis(timeout),
+            retires: leaves == Leaves::Instance,
+        };
         // This type always serialises. The socket is empty, so the line fits; a worker that is gone needs none.
         let mut line = serde_json::to_vec(&command).unwrap_or_default();
         line.push(b'\n');
@@ -161,7 +176,7 @@ impl Worker {
 fn worker_config(
     config: &ServeConfig,
     slot: u32,
-    listen_fds: Vec<i32>,
+    (listen_fds, instance_fds): (Vec<i32>, Vec<i32>),
     control_fd: i32,
     metrics_fd: i32,
 ) -> WorkerConfig {
@@ -174,6 +189,7 @@ fn worker_config(
         interface: config.interface,
         lifespan: config.lifespan,
         listen_fds,
+        instance_fds,
         control_fd,
         metrics_fd,
         threads: config.threads,

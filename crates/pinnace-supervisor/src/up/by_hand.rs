@@ -60,9 +60,9 @@ pub async fn by_hand(manifest: &Manifest, service: &Service, binary: PathBuf) ->
     };
     let ports = Ports::load(&manifest.state_dir().join("run"));
     let port = |service: &Service| match service.run {
-        Run::Hosted { .. } => ports.known(service.name.as_str()),
-        Run::Command(_) => ports.known(&format!("command:{}", service.name)),
         Run::External { .. } => None,
+        Run::Hosted { .. } | Run::Command(_) if service.inherits_sockets() => ports.known(service.name.as_str()),
+        Run::Hosted { .. } | Run::Command(_) => ports.known(&format!("command:{}", service.name)),
     };
     let urls: BTreeMap<ServiceName, Secret<String>> = manifest
         .services

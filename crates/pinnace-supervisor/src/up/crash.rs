@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pinnace_os::{Exit, Signal};
-use pinnace_types::control::{LogLine, LogStream, ServiceKind};
+use pinnace_types::control::{LogLine, LogStream};
 use pinnace_types::worker::FailureKind;
 use pinnace_types::{ExitCode, HumanDuration};
 use tokio::time::Duration;
@@ -142,7 +142,7 @@ impl System {
         }
         member.replacement = None;
         member.again = false;
-        if member.kind() == ServiceKind::Hosted {
+        if member.inherits_sockets() {
             // Callers are refused at once, rather than kept waiting for nobody.
             member.socket = None;
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pinnace_manifest::{Run, Service};
-use pinnace_os::Spawn;
+use pinnace_os::{INSTANCE_SOCKET, SERVICE_SOCKET, Spawn};
 use pinnace_types::HumanDuration;
 
 use super::environment::Prepared;
@@ -58,10 +58,10 @@ pub(super) fn service(
         Run::External { .. } => return Err(io::Error::other("it lives outside of the system")),
     }
     if let Some(shared) = shared {
-        spawn = spawn.listener("service", OwnedFd::from(shared.try_clone()?));
+        spawn = spawn.listener(SERVICE_SOCKET, OwnedFd::from(shared.try_clone()?));
     }
     Ok(match own {
-        Some(own) => spawn.listener("instance", OwnedFd::from(own)),
+        Some(own) => spawn.listener(INSTANCE_SOCKET, OwnedFd::from(own)),
         None => spawn,
     })
 }

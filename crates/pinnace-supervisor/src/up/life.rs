@@ -1,10 +1,9 @@
 //! How a member is prepared, started in its turn, and found ready.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use pinnace_manifest::Run;
 use pinnace_types::ExitCode;
-use pinnace_types::control::ServiceKind;
 use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::Failure;
 use tokio::time::{Duration, Instant};
@@ -141,12 +140,8 @@ impl System {
         self.take_socket(index)?;
         let number = self.members[index].free_number();
         let name = self.members[index].name.clone();
-        let own = match self.members[index].kind() {
-            ServiceKind::Hosted if self.members[index].socket.is_some() => {
-                Some(self.ports.listen(&format!("{name}-{number}"))?)
-            }
-            ServiceKind::Hosted | ServiceKind::Command | ServiceKind::Platform => None,
-        };
+        let inherits = self.members[index].inherits_sockets();
+        let own = inherits.then(|| self.ports.listen(&format!("{name}-{number}"))).transpose()?;
         let port = own.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| address.port());
         let member = &mut self.members[index];
         let missing = || std::io::Error::other("it is not prepared");
@@ -168,10 +163,10 @@ impl System {
         Ok(self.next_key)
     }
 
-    /// A hosted service that was given up has given its socket back; it needs the same address again.
+    /// A service that was given up has given its socket back; it needs the same address again.
     fn take_socket(&mut self, index: usize) -> std::io::Result<()> {
         let member = &mut self.members[index];
-        if member.kind() == ServiceKind::Hosted
+        if member.inherits_sockets()
             && member.socket.is_none()
             && let Some(address) = member.address
         {
@@ -183,9 +178,13 @@ impl System {
     /// A program that is none of ours does not say when it is ready: it is asked, or taken at its word where it listens to nothing.
     fn probe_program(&mut self, index: usize, key: u64) {
         let member = &mut self.members[index];
-        let address = member.address;
         let Some(service) = member.service().filter(|service| matches!(service.run, Run::Command(_))) else { return };
-        let health = service.health.clone();
+        let (health, inherits) = (service.health.clone(), service.inherits_sockets());
+        let mut address = member.address;
+        if inherits && let Some(instance) = member.instance(key) {
+            // On the shared socket another instance might answer.
+            address = instance.identity.port.map(|port| (Ipv4Addr::LOCALHOST, port).into());
+        }
         match (member.instance(key), address) {
             (Some(instance), Some(address)) => instance.probe(address, health),
             (Some(_), None) => self.is_ready(index, key),
@@ -235,7 +234,7 @@ impl System {
         match (health, instance.identity.port) {
             (Some(path), Some(port)) => {
                 instance.deadline = Some((instance.started + stated).max(Instant::now() + LAST_CHANCE));
-                let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
                 instance.probe(address, Some(path));
             }
             _ => self.is_ready(index, key),

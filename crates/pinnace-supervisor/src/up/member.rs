@@ -152,10 +152,20 @@ impl Member {
     /// Whether two instances may run side by side: on one socket, and with nothing that only one of them may hold.
     pub(super) const fn may_overlap(&self) -> bool {
         match &self.what {
-            What::Service(service) => matches!(service.run, Run::Hosted { .. }),
+            What::Service(service) => service.inherits_sockets(),
             What::Gateway => true,
             What::Hub => false,
         }
+    }
+
+    /// Whether its processes can have their workers replaced by themselves; any other program is replaced as a whole.
+    pub(super) fn reloads_itself(&self) -> bool {
+        self.kind() == ServiceKind::Hosted
+    }
+
+    /// Whether the service is one whose sockets are opened for it.
+    pub(super) fn inherits_sockets(&self) -> bool {
+        self.service().is_some_and(Service::inherits_sockets)
     }
 
     /// Whether it answers.

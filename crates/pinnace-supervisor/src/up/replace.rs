@@ -23,7 +23,11 @@ impl Member {
     pub(super) fn not_scalable(&self) -> Option<Refusal> {
         let reason = match &self.what {
             What::Service(_) if self.may_overlap() => return None,
-            What::Service(_) => "it is a program that binds its own port (`command`)",
+            What::Service(service) if !service.port => "it listens to nothing",
+            What::Service(_) => {
+                "it is a program that binds its own port; one that takes sockets from `up` can be scaled \
+                 (`socket_activation`)"
+            }
             What::Hub | What::Gateway => "there is one of it in a system",
         };
         Some(Refusal::NotScalable { name: self.name.clone(), reason: reason.to_owned() })
@@ -85,7 +89,7 @@ impl System {
         let what = if more == 0 { what } else { format!("{what} and {more} more") };
         member.dirty = true;
         let runs = member.phase == Phase::Running && member.instances.iter().any(Instance::counts);
-        let reload = runs && member.may_overlap() && !environment && !migration;
+        let reload = runs && member.reloads_itself() && !environment && !migration;
         self.say(index, &format!("{what} changed: {}", if reload { "reloading" } else { "restarting" }));
         if reload {
             self.reload(index);
