@@ -194,9 +194,22 @@ impl Instance {
         self.signal(Signal::SIGHUP);
     }
 
-    /// Tells it that another has taken over. It is killed if it takes longer than it may.
-    pub(super) fn retire(&mut self, longest: Duration) {
-        self.end(Stage::Retiring, Signal::SIGUSR1, longest);
+    /// Tells it that another has taken over, once its callers had this much notice. It is killed if it takes longer than
+    /// it may.
+    pub(super) fn retire(&mut self, notice: Duration, longest: Duration) {
+        if notice.is_zero() {
+            return self.end(Stage::Retiring, Signal::SIGUSR1, longest);
+        }
+        self.stage = Stage::Retiring;
+        self.deadline = Some(Instant::now() + notice + longest);
+        self.abandon_probe();
+        let signals = self.signals.clone();
+        // It ends with its pause.
+        tokio::spawn(async move {
+            tokio::time::sleep(notice).await;
+            // One that has ended meanwhile needs no signal.
+            let _ = signals.send(Signal::SIGUSR1).await;
+        });
     }
 
     /// Tells it to end. It is killed if it takes longer than it may.

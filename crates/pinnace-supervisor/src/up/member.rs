@@ -22,6 +22,8 @@ const PLATFORM_READY: Duration = Duration::from_secs(30);
 const PLATFORM_STOP: Duration = Duration::from_secs(10);
 /// How much longer a leader may take than what it was told.
 const MARGIN: Duration = Duration::from_secs(4);
+/// Several times what the news of an instance's end takes to its callers.
+const NOTICE: Duration = Duration::from_millis(500);
 /// What an old instance's idle connections are still answered for.
 const LINGER: Duration = Duration::from_secs(6);
 
@@ -213,6 +215,12 @@ impl Member {
     /// How long an instance may take to end.
     pub(super) fn stop_within(&self) -> Duration {
         self.service().map_or(PLATFORM_STOP, |service| service.stop_timeout.as_duration()) + MARGIN
+    }
+
+    /// What its callers get between the news that an instance leaves and its end. Our own servers need none: they still take
+    /// who comes to their own sockets. Any other program closes them when it is told to end.
+    pub(super) fn notice(&self) -> Duration {
+        if self.kind() == ServiceKind::Command { NOTICE } else { Duration::ZERO }
     }
 
     /// How long an instance may take to end after another took over.

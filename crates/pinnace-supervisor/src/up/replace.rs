@@ -189,8 +189,9 @@ impl System {
         let longest = member.retire_within();
         match member.replacement.take() {
             Some(mut replacement) if replacement.fresh == key => {
+                let notice = member.notice();
                 if let Some(instance) = replacement.old.pop_front().and_then(|old| member.instance(old)) {
-                    instance.retire(longest);
+                    instance.retire(notice, longest);
                 }
                 let counts = |key: &u64| {
                     member.instances.iter().any(|instance| instance.identity.key == *key && instance.counts())
@@ -250,14 +251,14 @@ impl System {
     fn reconcile(&mut self, index: usize) {
         self.fill(index);
         let member = &mut self.members[index];
-        let longest = member.retire_within();
+        let (longest, notice) = (member.retire_within(), member.notice());
         let living = member.instances.iter().filter(|instance| instance.counts()).count();
         let surplus = living.saturating_sub(member.wanted as usize);
         let mut last_first: Vec<&mut Instance> =
             member.instances.iter_mut().filter(|instance| instance.counts()).collect();
         last_first.sort_by_key(|instance| (instance.answers(), std::cmp::Reverse(instance.identity.number)));
         for instance in last_first.into_iter().take(surplus) {
-            instance.retire(longest);
+            instance.retire(notice, longest);
         }
     }
 }
