@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,8 @@ def ports(up: Up, name: str) -> list[int]:
     return [instance["port"] for instance in up.service(name)["instances"] if instance["state"] == "ready"]
 
 
-def pids(up: Up) -> list[int]:
-    return [instance["pid"] for instance in up.service("ledger")["instances"]]
+def is_gone(up: Up, pid: int) -> bool:
+    return all(instance["pid"] != pid for instance in up.service("ledger")["instances"])
 
 
 def test_gunicorn_scales_restarts_and_changes_without_a_failed_request(gunicorn: Path, start: Start) -> None:
@@ -78,9 +79,9 @@ def test_a_connection_waits_for_the_next_process_rather_than_being_refused(gunic
     up = start().settled()
     url = up.service("ledger")["url"]
     for _ in range(2):
-        [instance] = up.service("ledger")["instances"]
-        os.kill(instance["pid"], signal.SIGKILL)
-        until(lambda gone=instance["pid"]: gone not in pids(up), "its guard and family are gone")
+        guard = up.leader("ledger")
+        os.kill(guard, signal.SIGKILL)
+        until(partial(is_gone, up, guard), "the guard and its family are gone")
         with urllib.request.urlopen(url, timeout=LONGEST_WAIT) as answer:
             assert answer.status == 200
         up.until_in("ledger", "ready")
