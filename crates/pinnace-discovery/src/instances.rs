@@ -58,8 +58,18 @@ impl Publisher {
         Instances(self.0.subscribe())
     }
 
-    /// Says what there is. Those who watch are told if it differs from before, or is the first answer.
-    pub(crate) fn publish(&self, mut instances: Vec<Instance>) {
+    /// Returns when nobody watches.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+
+    /// Whether somebody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.0.is_closed()
+    }
+
+    /// Says what there is. Those who watch are told if it differs from before, or is the first answer; so is the caller.
+    pub(crate) fn publish(&self, mut instances: Vec<Instance>) -> bool {
         instances.sort_by(|left, right| left.id.cmp(&right.id));
         self.0.send_if_modified(|view| {
             let is_new = !view.known || *view.instances != *instances;
@@ -67,6 +77,6 @@ impl Publisher {
                 *view = View { known: true, instances: instances.into() };
             }
             is_new
-        });
+        })
     }
 }

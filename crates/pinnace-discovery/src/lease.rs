@@ -1,9 +1,15 @@
 //! The hold that a registered instance has on its entry.
+//!
+//! Where to read next: `lease/keeping.rs` for the life of a lease with a registry over HTTP.
+
+mod keeping;
 
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+
+pub(crate) use keeping::{Keeper, Renewal, keep};
 
 /// For how long the end of a lease may take.
 const END: Duration = Duration::from_secs(2);

@@ -1,7 +1,8 @@
 //! Where the instances of a service are, and how an instance says that it is there.
 //!
 //! [`Registry`] is one trait with one file for each backend: [`StaticRegistry`] knows a table (or `<SERVICE>_URL`) that
-//! never changes, [`MemoryRegistry`] is told. A caller resolves once and watches: instances stay cached in the caller, so a
+//! never changes, [`MemoryRegistry`] is told, [`ConsulRegistry`] and [`EurekaRegistry`] speak to a server. [`connect`] finds
+//! the right one for an address. A caller resolves once and watches: instances stay cached in the caller, so a
 //! backend that goes away costs no request. An instance registers once and holds a [`Lease`], which does the rest.
 //!
 //! Must never know an engine: Pinnace's own registry is spoken to by the standards that it serves.
@@ -9,11 +10,17 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod connect;
+mod consul;
 mod endpoint;
+mod eureka;
+mod follow;
+mod http;
 mod instance;
 mod instances;
 mod lease;
 mod memory;
+mod pauses;
 mod static_table;
 
 use std::fmt;
@@ -21,7 +28,10 @@ use std::fmt;
 use pinnace_types::ServiceName;
 
 pub use address::{EurekaLocation, InvalidRegistryAddress, RegistryAddress};
+pub use connect::{ConnectError, connect};
+pub use consul::{ConsulRegistry, InvalidToken};
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use eureka::{EurekaConfig, EurekaRegistry};
 pub use instance::{DEFAULT_TTL, Instance, Registration};
 pub use instances::Instances;
 pub use lease::{Lease, LeaseState};
