@@ -75,6 +75,7 @@ $(BENCH_ENV)/ready: benches/requirements.txt
 
 lint: needs $(TEST_ENV)/ready
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/peers/rs-consul/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo xtask check

@@ -76,6 +76,7 @@ impl Consul {
                     for told in told.iter().filter(|told| told.service.as_ref() == Some(&entry.id)) {
                         put(&mut entry.checks, told.check.clone());
                     }
+                    entry.processes = draft.state().processes_of(&entry);
                     draft.put(entry)?;
                 }
                 put_on_others(draft, &name, &told)
