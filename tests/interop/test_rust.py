@@ -1,4 +1,4 @@
-"""`rs-consul` of crates.io, unmodified, against the hub: the program of tests/peers/rs-consul, built beside the binary."""
+"""`rs-consul` of crates.io, unmodified, against the hub: the program of tests/peers/rs-consul."""
 
 from __future__ import annotations
 
