@@ -47,6 +47,7 @@ docs-test: build-dev
 build-dev: needs
 	cargo build --package pinnace-cli --package pinnace-load
 	cargo build --package pinnace --example shipping
+	cargo build --package pinnace-discovery --example registry_shell
 	cargo xtask runtime --python $(PYTHON) --profile dev
 
 ## What holds for long, and what it costs

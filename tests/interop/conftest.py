@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import agent
 import pytest
+from backends import PRESENT
 from hub import Hub
 from spring import Spring, built
 
@@ -25,19 +27,15 @@ def peers(binary: Path) -> Path:
 @pytest.fixture(scope="session")
 def spring_server(peers: Path) -> Iterator[Spring]:
     """Spring's server, told to answer what is and not what was up to 30 s ago."""
-    server = Spring(
-        peers,
-        "server",
-        **{
-            "eureka.client.register-with-eureka": False,
-            "eureka.client.fetch-registry": False,
-            "eureka.server.enable-self-preservation": False,
-            "eureka.server.eviction-interval-timer-in-ms": 200,
-            "eureka.server.use-read-only-response-cache": False,
-            "eureka.server.wait-time-in-ms-when-sync-empty": 0,
-        },
-    )
+    server = Spring(peers, "server", **PRESENT)
     try:
         yield server.started()
     finally:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def consul_agent(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[agent.Agent]:
+    started = agent.Agent(agent.built(binary), tmp_path_factory.mktemp("consul") / "log")
+    yield started
+    started.kill()

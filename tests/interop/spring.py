@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
 import threading
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import LONGEST_WAIT, until
@@ -42,16 +45,26 @@ class Spring:
             f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in properties.items()
         ]
         # One thread of compiler and a small heap: others test at the same time.
-        command = ["java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-jar", str(jar), "--server.port=0", *named]
+        self.command = ["java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-jar", str(jar), *named]
+        self.port = 0
+        self._launch()
+
+    def _launch(self) -> None:
+        command = [*self.command, f"--server.port={self.port}"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines: list[str] = []
         self.port = 0
-        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self.reader.start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+    def start(self) -> Spring:
+        """Starts it again, on its port."""
+        self._launch()
+        return self.started()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
             self.lines.append(line)
             if found := re.search(r"Tomcat started on port (\d+)", line):
                 self.port = int(found[1])
@@ -65,6 +78,16 @@ class Spring:
             break
         assert self.port, "".join(self.lines[-40:])
         return self
+
+    def json(self, path: str) -> dict[str, Any]:
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Accept": "application/json"})
+        with urllib.request.urlopen(asked, timeout=LONGEST_WAIT) as response:
+            value: dict[str, Any] = json.load(response)
+            return value
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(LONGEST_WAIT)
 
     def end(self, patience: float = LONGEST_WAIT) -> None:
         self.process.terminate()

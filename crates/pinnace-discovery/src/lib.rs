@@ -1,7 +1,7 @@
 //! Where the instances of a service are, and how an instance says that it is there.
 //!
 //! [`Registry`] is one trait with one file for each backend: [`StaticRegistry`] knows a table (or `<SERVICE>_URL`) that
-//! never changes, [`MemoryRegistry`] is told, [`ConsulRegistry`] and [`EurekaRegistry`] speak to a server. [`connect`] finds
+//! never changes, [`MemoryRegistry`] is told, [`ConsulRegistry`] and [`EurekaRegistry`] speak to a server. [`connect()`] finds
 //! the right one for an address. A caller resolves once and watches: instances stay cached in the caller, so a
 //! backend that goes away costs no request. An instance registers once and holds a [`Lease`], which does the rest.
 //!
