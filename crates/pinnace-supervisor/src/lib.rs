@@ -13,3 +13,4 @@ mod json_lines;
 pub mod serve;
 mod signals;
 pub mod up;
+mod watch;

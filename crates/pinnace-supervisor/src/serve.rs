@@ -14,6 +14,7 @@ mod report;
 mod worker;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use pinnace_os::{LifetimeEnd, SERVICE_SOCKET, family, inherited_listeners, inherited_status, listen};
@@ -25,8 +26,13 @@ pub(crate) use interpreter::Candidate;
 pub use interpreter::{Interpreter, InterpreterError};
 
 use crate::signals::{Asked, Signals};
+use crate::watch::{Change, Watched, Watcher};
 use pool::Pool;
 use report::Report;
+use tokio::sync::mpsc;
+
+/// Changes that wait to be heard; each of them asks for the same.
+const CHANGES: usize = 4;
 
 /// Serves until it is told to stop, or until the application cannot be started.
 ///
@@ -40,9 +46,10 @@ pub async fn run(config: ServeConfig) -> Result<(), ServeError> {
     let Some(interpreter) = find_interpreter(&config, &mut signals, lifetime.as_ref()).await? else { return Ok(()) };
     let slots = config.workers * pool::GENERATIONS;
     let metrics = ServiceMetrics::create(slots, Timestamp::now()).map_err(ServeError::Metrics)?;
+    let changes = changes(&config)?;
     let report = Report::new(&config, sockets[0].local, status);
     let pool = Pool::new(config, interpreter, sockets, metrics, report);
-    let end = pool.run(signals, lifetime).await;
+    let end = pool.run(signals, lifetime, changes).await;
     family::kill_descendants();
     end
 }
@@ -75,6 +82,41 @@ async fn find_interpreter(
     // The interpreter that is being asked ends with this, and so does the thread that waits for it.
     family::kill_descendants();
     Ok(None)
+}
+
+/// Changes of the application's files, and what follows them.
+#[derive(Debug)]
+struct Changes {
+    changes: mpsc::Receiver<Change>,
+    _watcher: Watcher,
+}
+
+impl Changes {
+    /// The files of the next change; some of them, or none where nobody kept account.
+    async fn next(&mut self) -> Vec<PathBuf> {
+        match self.changes.recv().await {
+            Some(change) => change.files,
+            // The watcher lives in `self`.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn changes(config: &ServeConfig) -> Result<Option<Changes>, ServeError> {
+    if !config.reload {
+        return Ok(None);
+    }
+    // A folder may be named as no service can be; the watcher only hands the name back.
+    let service = config
+        .name
+        .parse()
+        .or_else(|_| "app".parse())
+        .map_err(|error: pinnace_types::InvalidName| ServeError::System(std::io::Error::other(error)))?;
+    let watched = Watched { service, folder: config.app_dir.clone(), globs: Vec::new() };
+    let (changed, changes) = mpsc::channel(CHANGES);
+    let watcher = Watcher::start(&[watched], None, changed)
+        .map_err(|error| ServeError::Watch { hint: error.hint("start without --reload") })?;
+    Ok(Some(Changes { changes, _watcher: watcher }))
 }
 
 /// A listening socket and its address.

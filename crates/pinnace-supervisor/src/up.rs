@@ -29,7 +29,6 @@ mod step;
 mod stop;
 mod system;
 pub(crate) mod variables;
-pub(crate) mod watch;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -52,6 +51,7 @@ pub use prepare::Unprepared;
 pub use variables::MissingSecret;
 
 use crate::signals::Signals;
+use crate::watch::{Change, Watched, Watcher};
 use environment::Environments;
 use folder::StateFolder;
 use launch::PlatformFiles;
@@ -61,7 +61,6 @@ use prepare::{Means, Preparation};
 use step::StepRunner;
 use system::{Parts, System};
 use variables::HubAccess;
-use watch::Watcher;
 
 /// The name of the hub among the services.
 const HUB: &str = "hub";
@@ -226,12 +225,13 @@ fn preparation(
 }
 
 /// Follows the files; where that is impossible it is said once, and the system runs without.
-fn watch(manifest: &Manifest, logs: &Logs, changed: mpsc::Sender<watch::Change>) -> Option<Watcher> {
-    let services: Vec<Service> = manifest.services.iter().filter(|service| !service.is_external()).cloned().collect();
+fn watch(manifest: &Manifest, logs: &Logs, changed: mpsc::Sender<Change>) -> Option<Watcher> {
+    let services: Vec<&Service> = manifest.services.iter().filter(|service| !service.is_external()).collect();
+    let watched: Vec<Watched> = services.iter().map(|service| Watched::from(*service)).collect();
     // The file itself is the hub's: what stands in it is for the whole system.
     let hub: Option<ServiceName> = HUB.parse().ok();
     let file = manifest.file();
-    match Watcher::start(&services, hub.as_ref().map(|hub| (hub, file.as_path())), changed) {
+    match Watcher::start(&watched, hub.as_ref().map(|hub| (hub, file.as_path())), changed) {
         Ok(watcher) => Some(watcher),
         Err(error) => {
             if let Some(first) = services.first() {

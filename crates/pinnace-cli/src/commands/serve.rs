@@ -52,6 +52,9 @@ pub(crate) struct ServeArgs {
     /// Bytes that the body of a request may have, such as `10MiB` [default: no limit]
     #[arg(long, value_name = "SIZE")]
     max_body: Option<ByteSize>,
+    /// Replace the workers when a file of the application changes, for development
+    #[arg(long)]
+    reload: bool,
     /// How long a worker may take until it answers
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     ready_timeout: HumanDuration,
@@ -125,6 +128,7 @@ impl ServeArgs {
             max_body: self.max_body,
             access_log: !self.no_access_log,
             log_format,
+            reload: self.reload,
             ready_timeout: self.ready_timeout.as_duration(),
             grace: self.grace.as_duration(),
             ..ServeConfig::new(self.name.unwrap_or(folder), app_dir)

@@ -12,9 +12,11 @@ use super::{Check, Machine, PATIENCE, Section, patiently, version};
 use crate::serve::Candidate;
 use crate::up::environment::interpreter_names;
 use crate::up::running;
-use crate::up::watch::{self, Trial, WatchError};
+use crate::watch::{self, Trial, WatchError, Watched};
 
 /// Where the kernel says how many folders a user may watch.
+/// How a system runs without following files.
+const WITHOUT_WATCHING: &str = "start with --no-watch";
 const WATCHES: &str = "/proc/sys/fs/inotify/max_user_watches";
 
 impl Machine {
@@ -60,13 +62,15 @@ impl Machine {
 
     pub(super) fn section(&self, manifest: Option<&Manifest>) -> Section {
         let services = manifest.map_or(&[][..], |manifest| &manifest.services);
+        let watched: Vec<Watched> =
+            services.iter().filter(|service| !service.is_external()).map(Watched::from).collect();
         let limit = fs_err::read_to_string(WATCHES).ok().and_then(|text| text.trim().parse().ok());
         let system = manifest.and_then(|manifest| running(&manifest.root)).map(|system| system.pid);
         let port = |port: u16, who: &str| self::port(port, who, taken_by(port).as_deref(), system);
         let checks = vec![
             self.python(),
             self.installer(),
-            watches(watch::try_out(services), limit),
+            watches(watch::try_out(&watched), limit),
             port(8080, "gateway"),
             port(7070, "hub"),
         ];
@@ -161,9 +165,9 @@ fn watches(trial: Result<Trial, WatchError>, limit: Option<u64>) -> Check {
         }
         Ok(Trial { folders, is_limited: true }) => {
             Check::warning(NAME, format!("only {folders} folders can be watched{limit}; changes in others go unseen"))
-                .with_hint(WatchError::MORE_WATCHES)
+                .with_hint(format!("{}, or {WITHOUT_WATCHING}", WatchError::MORE_WATCHES))
         }
-        Err(error) => Check::warning(NAME, error.to_string()).with_hint(error.hint()),
+        Err(error) => Check::warning(NAME, error.to_string()).with_hint(error.hint(WITHOUT_WATCHING)),
     }
 }
 
@@ -176,7 +180,7 @@ mod tests {
     use super::{port, watches};
     use crate::doctor::{Check, Machine};
     use crate::serve::{Candidate, InterpreterError};
-    use crate::up::watch::Trial;
+    use crate::watch::Trial;
 
     fn candidate(minor: u32, has_runtime: bool) -> Candidate {
         let runtime = if has_runtime {

@@ -42,6 +42,8 @@ pub struct ServeConfig {
     pub access_log: bool,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Whether a change of the application's files replaces its workers. Default: no.
+    pub reload: bool,
     /// How long a worker may take until it answers. Default: 30 s.
     pub ready_timeout: Duration,
     /// On a reload: how long an old worker answers on idle connections. Default: 6 s.
@@ -70,6 +72,7 @@ impl ServeConfig {
             max_body: None,
             access_log: true,
             log_format: LogFormat::Text,
+            reload: false,
             ready_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(6),
             grace: Duration::from_secs(30),

@@ -27,6 +27,12 @@ pub enum ServeError {
     /// The application cannot be started.
     #[error("{}", .0.message)]
     Application(Box<Failure>),
+    /// The application's files cannot be followed.
+    #[error("files cannot be watched")]
+    Watch {
+        /// The way out.
+        hint: String,
+    },
     /// The shared metrics could not be made.
     #[error("cannot make the shared metrics: {0}")]
     Metrics(MetricsError),
@@ -46,7 +52,7 @@ impl ServeError {
                 FailureKind::Interpreter => ExitCode::Interpreter,
                 FailureKind::Lifespan | FailureKind::Died => ExitCode::NotReady,
             },
-            Self::Listen { .. } | Self::Metrics(_) | Self::System(_) => ExitCode::Failure,
+            Self::Listen { .. } | Self::Watch { .. } | Self::Metrics(_) | Self::System(_) => ExitCode::Failure,
         }
     }
 
@@ -55,7 +61,7 @@ impl ServeError {
         match self {
             Self::Application(failure) => failure.detail.clone(),
             Self::Interpreter(error) => error.detail(),
-            Self::Listen { .. } | Self::Metrics(_) | Self::System(_) => Vec::new(),
+            Self::Listen { .. } | Self::Watch { .. } | Self::Metrics(_) | Self::System(_) => Vec::new(),
         }
     }
 
@@ -71,6 +77,7 @@ impl ServeError {
             }
             Self::Application(failure) => failure.hint.clone(),
             Self::Interpreter(error) => Some(error.hint()),
+            Self::Watch { hint } => Some(hint.clone()),
             Self::Listen { .. } | Self::Metrics(_) | Self::System(_) => None,
         }
     }

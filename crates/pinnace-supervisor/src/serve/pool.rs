@@ -5,6 +5,7 @@
 //! one goes on. The first worker of a generation starts alone, so that an application that does not import says so once.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pinnace_os::{Exit, LifetimeEnd, family};
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use super::report::Report;
 use super::worker::{Event, Leaves, Stage, Worker};
-use super::{Interpreter, ServeConfig, ServeError, Socket};
+use super::{Changes, Interpreter, ServeConfig, ServeError, Socket};
 use crate::backoff::Backoff;
 use crate::signals::{Asked, Signals};
 
@@ -99,7 +100,12 @@ impl Pool {
     }
 
     /// Runs until all workers have ended because they were told to, or until the application cannot be started.
-    pub(super) async fn run(mut self, mut signals: Signals, lifetime: Option<LifetimeEnd>) -> Result<(), ServeError> {
+    pub(super) async fn run(
+        mut self,
+        mut signals: Signals,
+        lifetime: Option<LifetimeEnd>,
+        mut changes: Option<Changes>,
+    ) -> Result<(), ServeError> {
         let starter_gone = async {
             match &lifetime {
                 Some(lifetime) => lifetime.ended().await,
@@ -110,6 +116,12 @@ impl Pool {
         self.start_worker(0)?;
         loop {
             let overdue = self.overdue();
+            let changed = async {
+                match &mut changes {
+                    Some(changes) => changes.next().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = starter_gone.as_mut() => return Ok(()),
                 asked = signals.next() => match asked {
@@ -119,6 +131,7 @@ impl Pool {
                     Asked::Retire => self.retire(),
                     Asked::Reap => family::reap_orphans(),
                 },
+                files = changed => self.changed(&files)?,
                 () = tokio::time::sleep_until(overdue) => self.kill_overdue(),
                 Some(event) = self.events.1.recv() => self.hear(event)?,
             }
@@ -197,8 +210,7 @@ impl Pool {
             return Ok(());
         }
         if worker.generation == self.current && !self.established && !is_ending {
-            self.report.tell(&StatusEvent::Failed(failure.clone()));
-            return Err(ServeError::Application(Box::new(failure)));
+            return self.cannot_begin(failure);
         }
         if worker.generation > self.current {
             self.give_up_reload(failure);
@@ -250,8 +262,7 @@ impl Pool {
         }
         if !self.established {
             let failure = died();
-            self.report.tell(&StatusEvent::Failed(failure.clone()));
-            return Err(ServeError::Application(Box::new(failure)));
+            return self.cannot_begin(failure);
         }
         self.metrics.count_restart();
         let pause = self.start_later(worker.started.elapsed());
@@ -272,7 +283,36 @@ impl Pool {
         pause
     }
 
+    /// The application does not start. Whoever edits it is waited for; anybody else is told at once.
+    fn cannot_begin(&mut self, failure: Failure) -> Result<(), ServeError> {
+        if !self.config.reload {
+            self.report.tell(&StatusEvent::Failed(failure.clone()));
+            return Err(ServeError::Application(Box::new(failure)));
+        }
+        self.report.show(&failure);
+        self.report.waiting();
+        self.drain(|_| true, Duration::ZERO, Leaves::Workers);
+        Ok(())
+    }
+
     // ---- reload ----
+
+    /// Files of the application have changed: new workers take over, or begin where none has answered yet.
+    fn changed(&mut self, files: &[PathBuf]) -> Result<(), ServeError> {
+        if self.is_ending() {
+            return Ok(());
+        }
+        self.report.changed(files, &self.config.app_dir);
+        if self.established {
+            self.reload();
+            return Ok(());
+        }
+        self.drain(|_| true, Duration::ZERO, Leaves::Workers);
+        self.current = self.next_generation;
+        self.next_generation += 1;
+        self.told_loaded = false;
+        self.start_worker(self.current)
+    }
 
     fn reload(&mut self) {
         self.reload = match self.reload {

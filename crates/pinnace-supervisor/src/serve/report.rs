@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::{Failure, LogFormat};
@@ -57,6 +58,22 @@ impl Report {
         if self.status.is_none() {
             self.write(Weight::Fact, "finishing what was begun; a second Ctrl-C ends it at once", &[]);
         }
+    }
+
+    /// Says which files have changed.
+    pub(super) fn changed(&self, files: &[PathBuf], folder: &Path) {
+        let first = files.first().map(|file| file.strip_prefix(folder).unwrap_or(file).display().to_string());
+        let what = match (first, files.len()) {
+            (None, _) => "much has changed".to_owned(),
+            (Some(first), 1) => format!("{first} changed"),
+            (Some(first), count) => format!("{first} and {} more changed", count - 1),
+        };
+        self.write(Weight::Fact, &format!("{what}: reloading"), &[]);
+    }
+
+    /// Says that a change is waited for.
+    pub(super) fn waiting(&self) {
+        self.write(Weight::Fact, "waiting for a change of its files", &[]);
     }
 
     /// Shows why a worker did not start or end well, while others go on.

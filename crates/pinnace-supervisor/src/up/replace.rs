@@ -13,7 +13,7 @@ use super::handle::Refusal;
 use super::instance::{Instance, Stage};
 use super::member::{Member, Phase, Replacement, What};
 use super::system::System;
-use super::watch::Change;
+use crate::watch::Change;
 
 /// Folders whose change asks for the migration before the reload.
 const MIGRATIONS: [&str; 3] = ["migrations", "alembic", "versions"];

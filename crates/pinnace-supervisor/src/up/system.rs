@@ -24,8 +24,8 @@ use super::member::{Member, Phase};
 use super::ports::Ports;
 use super::prepare::{Preparation, Unprepared};
 use super::stop::Stop;
-use super::watch::Change;
 use crate::signals::{Asked, Signals};
+use crate::watch::Change;
 
 /// Events of instances and preparations that may wait; whoever sends more waits itself.
 const EVENTS: usize = 1024;

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pinnace_manifest::{Manifest, Service};
+use pinnace_manifest::Manifest;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Change, Watcher};
+use super::{Change, Watched, Watcher};
 
 struct Tree {
     folder: TempDir,
     root: PathBuf,
-    services: Vec<Service>,
+    services: Vec<Watched>,
 }
 
 struct Followed {
@@ -35,7 +35,8 @@ fn tree() -> Tree {
         [service.orders]\npath = \"orders\"\napp = \"a:app\"\nwatch = [\"../shared/**/*.py\", \"settings/*.db\"]\n\
         [service.catalog]\npath = \"catalog\"\napp = \"a:app\"\n";
     fs_err::write(root.join("pinnace.toml"), manifest).unwrap();
-    let services = Manifest::load(&root.join("pinnace.toml")).unwrap().services;
+    let manifest = Manifest::load(&root.join("pinnace.toml")).unwrap();
+    let services = manifest.services.iter().map(Watched::from).collect();
     Tree { folder, root, services }
 }
 

@@ -3,10 +3,21 @@
 use std::path::{Component, Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use pinnace_manifest::{FILE_NAME, Run, Service};
+use pinnace_manifest::{FILE_NAME, Service};
 use pinnace_types::ServiceName;
 
 use super::ignored::Ignored;
+
+/// What is followed for a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// Its name.
+    pub(crate) service: ServiceName,
+    /// Its folder, absolute and without symbolic links.
+    pub(crate) folder: PathBuf,
+    /// What counts besides, relative to the folder.
+    pub(crate) globs: Vec<String>,
+}
 
 /// A folder whose files count for a service.
 #[derive(Debug)]
@@ -22,20 +33,23 @@ pub(super) struct Place {
     glob: Option<Gitignore>,
 }
 
+impl From<&Service> for Watched {
+    fn from(service: &Service) -> Self {
+        Self { service: service.name.clone(), folder: service.path.clone(), globs: service.watch.clone() }
+    }
+}
+
 impl Place {
-    /// The places of a service; none of one that lives outside.
-    pub(super) fn of(service: &Service) -> Vec<Self> {
-        if matches!(service.run, Run::External { .. }) {
-            return Vec::new();
-        }
+    /// The places of a service.
+    pub(super) fn of(watched: &Watched) -> Vec<Self> {
         let own = Self {
-            service: service.name.clone(),
-            base: service.path.clone(),
+            service: watched.service.clone(),
+            base: watched.folder.clone(),
             recursive: true,
-            top: top(&service.path),
+            top: top(&watched.folder),
             glob: None,
         };
-        let more = service.watch.iter().filter_map(|glob| Self::of_glob(service, glob));
+        let more = watched.globs.iter().filter_map(|glob| Self::of_glob(watched, glob));
         std::iter::once(own).chain(more).collect()
     }
 
@@ -54,25 +68,25 @@ impl Place {
     }
 
     /// The longest part without a wildcard is the folder, the rest says what counts in it.
-    fn of_glob(service: &Service, glob: &str) -> Option<Self> {
+    fn of_glob(watched: &Watched, glob: &str) -> Option<Self> {
         let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();
         let is_wild = |part: &&str| part.contains(['*', '?', '[', '{']);
         let plain = parts.iter().position(is_wild).unwrap_or(parts.len()).min(parts.len().checked_sub(1)?);
-        let start = if glob.starts_with('/') { Path::new("/") } else { &service.path };
+        let start = if glob.starts_with('/') { Path::new("/") } else { &watched.folder };
         let base = normal(&parts[..plain].iter().fold(start.to_owned(), |path, part| path.join(part)));
         let rest = parts[plain..].join("/");
         let mut builder = GitignoreBuilder::new(&base);
         let understood = builder.add_line(None, &format!("/{rest}")).and_then(|builder| builder.build());
         match understood {
             Ok(matcher) => Some(Self {
-                service: service.name.clone(),
+                service: watched.service.clone(),
                 recursive: parts.len() - plain > 1,
                 top: base.clone(),
                 base,
                 glob: Some(matcher),
             }),
             Err(error) => {
-                tracing::warn!(service = %service.name, glob, %error, "a glob of `watch` is not understood");
+                tracing::warn!(service = %watched.service, glob, %error, "a glob of `watch` is not understood");
                 None
             }
         }

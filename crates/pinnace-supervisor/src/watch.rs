@@ -2,7 +2,7 @@
 //!
 //! Each folder is watched on its own and not as a tree, so that an environment or `node_modules` costs no watches. What
 //! does not count is in `ignored`, what counts besides a service's own folder in `place`, when it is told in `burst`.
-//! The watcher decides nothing: what a change asks for is the system's matter.
+//! The watcher decides nothing: what a change asks for is the matter of whoever follows it.
 
 mod burst;
 mod ignored;
@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use pinnace_manifest::Service;
 use pinnace_types::ServiceName;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,6 +24,7 @@ use tokio::time::{Instant, sleep_until};
 use burst::Bursts;
 use ignored::Ignored;
 use place::Place;
+pub(crate) use place::Watched;
 
 /// Events that wait to be looked at; more of them are one big change.
 const QUEUE: usize = 1024;
@@ -75,7 +75,7 @@ impl Watcher {
     /// Begins to follow these services, and one file that counts for a service; every folder that there is now is watched
     /// when it returns.
     pub(crate) fn start(
-        services: &[Service],
+        services: &[Watched],
         file: Option<(&ServiceName, &Path)>,
         changed: mpsc::Sender<Change>,
     ) -> Result<Self, WatchError> {
@@ -102,7 +102,7 @@ impl Watcher {
 }
 
 /// Follows services for a moment: what the kernel refuses is known then, whatever else this user's programs watch.
-pub(crate) fn try_out(services: &[Service]) -> Result<Trial, WatchError> {
+pub(crate) fn try_out(services: &[Watched]) -> Result<Trial, WatchError> {
     let watcher = notify::recommended_watcher(|_| {}).map_err(|source| WatchError { source })?;
     let mut follower = Follower::new(watcher, services);
     follower.follow_all();
@@ -116,18 +116,18 @@ impl Drop for Watcher {
 }
 
 impl WatchError {
-    /// The way out where there are too many folders.
+    /// How a user gets more folders to watch.
     pub(crate) const MORE_WATCHES: &'static str =
-        "raise the limit with `sudo sysctl fs.inotify.max_user_watches=524288`, or start with --no-watch";
+        "raise the limit with `sudo sysctl fs.inotify.max_user_watches=524288`";
 
-    /// The way out.
-    pub(crate) fn hint(&self) -> &'static str {
+    /// The way out; it begins with how to raise the limit where there is one, and ends with how to do without.
+    pub(crate) fn hint(&self, without: &str) -> String {
         match &self.source.kind {
-            notify::ErrorKind::MaxFilesWatch => Self::MORE_WATCHES,
+            notify::ErrorKind::MaxFilesWatch => format!("{}, or {without}", Self::MORE_WATCHES),
             notify::ErrorKind::Io(error) if is_out_of_instances(error) => {
-                "raise the limit with `sudo sysctl fs.inotify.max_user_instances=1024`, or start with --no-watch"
+                format!("raise the limit with `sudo sysctl fs.inotify.max_user_instances=1024`, or {without}")
             }
-            _ => "start with --no-watch; `pinnace restart SERVICE` takes changes over",
+            _ => without.to_owned(),
         }
     }
 }
@@ -179,7 +179,7 @@ async fn follow_task(
 }
 
 impl Follower {
-    fn new(watcher: RecommendedWatcher, services: &[Service]) -> Self {
+    fn new(watcher: RecommendedWatcher, services: &[Watched]) -> Self {
         Self {
             watcher,
             places: services.iter().flat_map(Place::of).collect(),
@@ -273,11 +273,10 @@ impl Follower {
             Err(error) if !matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => {
                 tracing::debug!(folder = %folder.display(), %error, "a folder is not watched");
             }
-            Err(source) => {
+            Err(_) => {
                 if !self.limit_told {
                     self.limit_told = true;
-                    let error = WatchError { source };
-                    tracing::warn!(folder = %folder.display(), hint = error.hint(), "changes in some folders are not noticed: there are too many to watch");
+                    tracing::warn!(folder = %folder.display(), hint = WatchError::MORE_WATCHES, "changes in some folders are not noticed: there are too many to watch");
                 }
             }
         }
