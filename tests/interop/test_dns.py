@@ -62,15 +62,34 @@ def test_what_is_not_there_says_so(hub: Hub, resolver: dns.resolver.Resolver) ->
     assert outside.rcode() == dns.rcode.REFUSED
 
 
-def test_no_datagram_is_too_long_or_takes_it_down(hub: Hub) -> None:
+def test_what_has_no_room_in_a_datagram_is_answered_over_tcp(hub: Hub, resolver: dns.resolver.Resolver) -> None:
     for number in range(1, 101):
         register(hub, "web", number)
     for edns, limit in ((False, 512), (True, 1232)):
         query = dns.message.make_query("web.service.consul", "SRV", use_edns=edns, payload=4096)
         answer = dns.query.udp(query, "127.0.0.1", port=hub.dns_port, timeout=5)
         assert answer.flags & dns.flags.TC and len(answer.to_wire()) <= limit and answer.answer
+        whole = dns.query.tcp(query, "127.0.0.1", port=hub.dns_port, timeout=5)
+        assert not whole.flags & dns.flags.TC and len(whole.answer[0]) == len(whole.additional) == 100
+    assert len(resolver.resolve("web.service.consul", "SRV")) == 100, "a resolver asks again by itself"
+
+
+def test_no_message_takes_it_down(hub: Hub) -> None:
+    register(hub, "web", 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for datagram in (b"", b"x", b"\0" * 12, b"\xff" * 600, bytes(range(256)) * 4):
             sender.sendto(datagram, ("127.0.0.1", hub.dns_port))
-    answer = dns.query.udp(dns.message.make_query("web.service.consul", "A"), "127.0.0.1", port=hub.dns_port, timeout=5)
-    assert answer.rcode() == dns.rcode.NOERROR
+    question = dns.message.make_query("web.service.consul", "A")
+    # Half-open ones, and one that says that more will come than any question has.
+    half = [socket.create_connection(("127.0.0.1", hub.dns_port)) for _ in range(20)]
+    for number, connection in enumerate(half):
+        connection.sendall((b"\0", b"\0\x1d", b"\0\x1d\0", b"\xff\xff" + b"x" * 4096)[number % 4])
+    for ask in (dns.query.udp, dns.query.tcp):
+        assert ask(question, "127.0.0.1", port=hub.dns_port, timeout=5).rcode() == dns.rcode.NOERROR
+    with socket.create_connection(("127.0.0.1", hub.dns_port), timeout=5) as connection:
+        for _ in range(3):
+            dns.query.send_tcp(connection, question)
+            answer, _ = dns.query.receive_tcp(connection)
+            assert len(answer.answer[0]) == 1, "a connection takes one question after the other"
+    for connection in half:
+        connection.close()

@@ -23,7 +23,8 @@ class Registry:
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, str, str]:
         connection = http.client.HTTPConnection(self.given["CONSUL_HTTP_ADDR"], timeout=LONGEST_WAIT)
         try:
-            headers = {"X-Consul-Token": self.given["CONSUL_HTTP_TOKEN"], "Accept": "application/json"}
+            token = self.given["CONSUL_HTTP_TOKEN"]
+            headers = {"X-Consul-Token": token, "Accept": "application/json", "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             index = response.getheader("X-Consul-Index") or ""
@@ -75,3 +76,64 @@ def test_what_a_service_registers_goes_with_its_process(harbour: Harbour, start:
     assert took < 0.5, f"{took:.3f} s until the dead was forgotten"
     until(lambda: len(watcher.found("web", "passing")) == 1, "the next process is found")
     assert [one["ID"] for one in watcher.found("web")] == ["web-1"]
+
+
+def test_of_two_instances_the_one_that_is_killed_is_gone_at_once(harbour: Harbour, start: Callable[..., Up]) -> None:
+    harbour.service("shop")
+    harbour.program("watcher")
+    up = start("--no-watch").settled()
+    assert up.command("scale", "shop=2").returncode == 0
+    watcher = Registry(up, "watcher")
+    for _ in range(3):
+        until(lambda: len(watcher.found("shop", "passing")) == 2, "both are passing")
+        first = min(up.service("shop")["instances"], key=lambda instance: instance["id"])
+        _, index, _ = watcher.ask("GET", "/v1/health/service/shop?passing")
+        begun = time.monotonic()
+        os.kill(first["pid"], signal.SIGKILL)
+        _, _, text = watcher.ask("GET", f"/v1/health/service/shop?passing&index={index}&wait=20s")
+        took = time.monotonic() - begun
+        assert [one["Service"]["ID"] != first["id"] for one in json.loads(text)] == [True]
+        assert took < 0.5, f"{took:.3f} s until the dead was forgotten"
+
+
+def test_what_is_registered_outlives_the_hub(harbour: Harbour, start: Callable[..., Up]) -> None:
+    harbour.program("web")
+    up = start("--no-watch").settled()
+    registry = Registry(up, "web")
+    until(lambda: len(registry.found("web", "passing")) == 1, "the system's own")
+    last = 0
+    for number in range(3):
+        check = {"TTL": "60s", "Status": "passing"}
+        own = {"Name": "web", "ID": f"mine-{number}", "Port": 7000 + number, "Check": check}
+        assert registry.ask("PUT", "/v1/agent/service/register", own)[0] == 200
+        index = int(registry.ask("GET", "/v1/health/service/web")[1])
+        assert index > last
+        os.kill(up.leader("hub"), signal.SIGKILL)
+        # The socket belongs to the system: whoever asks now waits for the next hub.
+        found = {one["ID"] for one in registry.found("web", "passing")}
+        assert found >= {f"mine-{known}" for known in range(number + 1)}, "what was acknowledged is there"
+        last = int(registry.ask("GET", "/v1/health/service/web")[1])
+        assert last >= index
+
+
+def test_a_system_preserves_its_leases_where_it_is_told_so(harbour: Harbour, start: Callable[..., Up]) -> None:
+    harbour.program("web")
+    registry = Registry(start("--no-watch", "--self-preservation").settled(), "web")
+    for number in range(10):
+        instance = {
+            "instanceId": f"web:{number}",
+            "app": "WEB",
+            "hostName": "127.0.0.1",
+            "port": {"$": 7000 + number, "@enabled": "true"},
+            "dataCenterInfo": {"name": "MyOwn"},
+            "leaseInfo": {"renewalIntervalInSecs": 1, "durationInSecs": 1},
+        }
+        assert registry.ask("POST", "/eureka/apps/WEB", {"instance": instance})[0] == 204
+
+    def leases() -> int:
+        return sum(one["ID"].startswith("web:") for one in registry.found("web"))
+
+    until(lambda: leases() == 8, "15 % have gone")
+    deadline = time.monotonic() + 2.5
+    until(lambda: time.monotonic() > deadline, "more than two further terms")
+    assert leases() == 8

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pinnace_http::unix::UnixClient;
 use pinnace_http::{Drain, Listener, Server, ServerConfig};
-use pinnace_registry::{Registry, RegistryConfig, Store, StoreConfig, StoreError};
+use pinnace_registry::{Names, Registry, RegistryConfig, Store, StoreConfig, StoreError};
 use pinnace_telemetry::{MetricsError, ServiceMetrics, WorkerMetrics};
 use pinnace_types::Secret;
-use tokio::net::UdpSocket;
 
 use crate::events::Readers;
 use crate::feed::feed_task;
@@ -96,8 +95,8 @@ impl Hub {
 
     /// Follows the supervisor, watches over what is registered and answers until the drain has ended.
     ///
-    /// Where a socket for names is given, resolvers are answered there; there is no token for them.
-    pub async fn serve(self, listeners: Vec<Listener>, names: Option<UdpSocket>) {
+    /// Where sockets for names are given, resolvers are answered there; there is no token for them.
+    pub async fn serve(self, listeners: Vec<Listener>, names: Option<Names>) {
         let drain = self.app.drain.clone();
         let feed = feed_task(self.app.control.clone(), self.app.knowledge.clone());
         let registry = self.app.registry.clone();
@@ -109,7 +108,7 @@ impl Hub {
         let config = ServerConfig { max_connections: 1_000, ..ServerConfig::default() };
         let resolve = async {
             match names {
-                Some(socket) => registry.resolve(socket).await,
+                Some(names) => registry.resolve(names).await,
                 None => std::future::pending().await,
             }
         };

@@ -22,5 +22,5 @@ mod snapshot;
 
 pub use api::openapi;
 pub use hub::{Hub, HubConfig, HubError};
-pub use pinnace_registry::RegistryConfig;
+pub use pinnace_registry::{Names, RegistryConfig};
 pub use snapshot::SnapshotError;

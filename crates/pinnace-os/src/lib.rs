@@ -23,7 +23,10 @@ mod spawn;
 pub use child::{Child, Exit};
 pub use folder_lock::{FolderLock, LockError};
 pub use lifetime::{Lifetime, LifetimeEnd, inherited_status};
-pub use listener::{INSTANCE_SOCKET, InheritedListener, SERVICE_SOCKET, free_port, inherited_listeners, listen};
+pub use listener::{
+    INSTANCE_SOCKET, InheritedDatagrams, InheritedListener, NAMES_SOCKET, NameSockets, SERVICE_SOCKET, free_port,
+    inherited_listeners, inherited_sockets, listen, listen_for_names,
+};
 pub use nix::sys::signal::Signal;
 pub use place::{free_space, may_write, may_write_file};
 pub use port_owner::{PortOwner, port_owners};

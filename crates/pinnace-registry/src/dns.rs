@@ -1,49 +1,116 @@
-//! The face that resolvers speak to: `NAME.service.consul` over UDP, A, AAAA and SRV, as Consul's DNS interface has it.
+//! The face that resolvers speak to: `NAME.service.consul` over UDP and TCP, A, AAAA and SRV, as Consul's DNS interface has it.
 //!
 //! One question for each message, answers of no age, nothing cached, nothing asked elsewhere. What a datagram has no room for is
-//! left out and the message marked as truncated.
+//! left out and the message marked as truncated: then a resolver asks over TCP (RFC 7766), where there is room.
 
 mod message;
 mod names;
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::Registry;
 use crate::entry::{Entry, Health};
 use crate::probe::address_of;
 use crate::state::State;
-use message::{Answer, Code, Data, Kind, Question};
+use message::{Answer, Carrier, Code, Data, Kind, Question};
 use names::Asked;
 
-/// The longest datagram that is read: a question is much shorter.
+/// The longest message that is read: a question is much shorter.
 const MAX_QUESTION: usize = 1_024;
-/// Instances that are looked at for one answer.
-const MAX_ANSWERS: usize = 64;
+/// Resolvers that are connected at the same time; whoever comes beyond that is hung up on, and has UDP.
+const MAX_CONNECTIONS: usize = 128;
+/// How long a connection may take for its next question and for taking the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers resolvers on this socket for as long as it lives.
-pub(crate) async fn dns_task(registry: Registry, socket: UdpSocket) {
+/// The sockets on which resolvers are answered.
+#[derive(Debug)]
+pub struct Names {
+    /// Questions in datagrams.
+    pub datagrams: UdpSocket,
+    /// Questions over connections.
+    pub connections: TcpListener,
+}
+
+/// Whose turn it is to be first in an answer; clones share it.
+#[derive(Clone, Debug, Default)]
+struct Turn(Arc<AtomicUsize>);
+
+/// Answers resolvers on these sockets for as long as it lives.
+pub(crate) async fn dns_task(registry: Registry, names: Names) {
+    let turn = Turn::default();
+    tokio::join!(
+        answer_datagrams(&registry, names.datagrams, &turn),
+        answer_connections(&registry, names.connections, &turn)
+    );
+}
+
+impl Turn {
+    fn next(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+async fn answer_datagrams(registry: &Registry, socket: UdpSocket, turn: &Turn) {
     let mut buffer = vec![0; MAX_QUESTION];
-    let turn = AtomicUsize::new(0);
     loop {
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
             // An earlier answer may have come back as unreachable; that is not this socket's end.
             tokio::task::yield_now().await;
             continue;
         };
-        let Some(answer) = answer(&registry, &buffer[..length], turn.fetch_add(1, Ordering::Relaxed)) else { continue };
+        let Some(answer) = answer(registry, &buffer[..length], Carrier::Datagram, turn.next()) else { continue };
         if let Err(error) = socket.send_to(&answer, from).await {
             tracing::debug!(%error, "an answer could not be sent");
         }
     }
 }
 
-/// What is answered to a datagram; nothing to what is no question.
-fn answer(registry: &Registry, datagram: &[u8], turn: usize) -> Option<Vec<u8>> {
-    let question = match Question::parse(datagram) {
+async fn answer_connections(registry: &Registry, listener: TcpListener, turn: &Turn) {
+    let mut conversations = JoinSet::new();
+    loop {
+        let accepted = listener.accept().await;
+        while conversations.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) if conversations.len() < MAX_CONNECTIONS => {
+                conversations.spawn(converse(registry.clone(), stream, turn.clone()));
+            }
+            Ok(_) => {}
+            // There may be no descriptors left; haste would make none.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Answers the questions of one connection, each with its length before it (RFC 1035 section 4.2.2).
+async fn converse(registry: Registry, mut stream: TcpStream, turn: Turn) -> io::Result<()> {
+    let mut buffer = vec![0; MAX_QUESTION];
+    loop {
+        let exchange = async {
+            let length = usize::from(stream.read_u16().await?);
+            // Longer than any question: what follows cannot be told from its rest.
+            let Some(question) = buffer.get_mut(..length) else { return Err(io::ErrorKind::InvalidData.into()) };
+            stream.read_exact(question).await?;
+            let answer = answer(&registry, question, Carrier::Stream, turn.next());
+            let answer = answer.ok_or(io::ErrorKind::InvalidData)?;
+            let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
+            stream.write_all(&[&length.to_be_bytes()[..], &answer].concat()).await
+        };
+        timeout(PATIENCE, exchange).await??;
+    }
+}
+
+/// What is answered to a message; nothing to what is no question.
+fn answer(registry: &Registry, message: &[u8], carrier: Carrier, turn: usize) -> Option<Vec<u8>> {
+    let question = match Question::parse(message, carrier) {
         Ok(question) => question,
         Err(refusal) => return refusal,
     };
@@ -59,7 +126,7 @@ fn answer(registry: &Registry, datagram: &[u8], turn: usize) -> Option<Vec<u8>> 
                 // Whoever takes the first one should not always take the same.
                 let first = turn % found.len();
                 found.rotate_left(first);
-                found.truncate(MAX_ANSWERS);
+                found.truncate(carrier.most_answers());
                 for entry in found {
                     add_service(&mut answer, &state, entry);
                 }
@@ -125,7 +192,7 @@ mod tests {
     use proptest::prelude::any;
     use proptest::{collection, proptest};
 
-    use super::answer;
+    use super::{Carrier, answer};
     use crate::{Registry, RegistryConfig, Store, StoreConfig};
 
     /// One registry for all cases: opening one waits for the disk.
@@ -153,8 +220,10 @@ mod tests {
             nearly.extend_from_slice(b"\x03web\x07service\x06consul\0");
             nearly.extend_from_slice(&rest);
             HELD.with(|held| {
-                let _ = answer(&held.0, &datagram, 7);
-                let _ = answer(&held.0, &nearly, 7);
+                for carrier in [Carrier::Datagram, Carrier::Stream] {
+                    let _ = answer(&held.0, &datagram, carrier, 7);
+                    let _ = answer(&held.0, &nearly, carrier, 7);
+                }
             });
         }
     }

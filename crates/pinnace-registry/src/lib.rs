@@ -27,6 +27,7 @@ mod store;
 pub use caller::Caller;
 pub use consul::Consul;
 pub use database::StoreError;
+pub use dns::Names;
 pub use eureka::Eureka;
 pub use instance::{Instance, InvalidInstance, Registration};
 pub use registry::{Registry, RegistryConfig};

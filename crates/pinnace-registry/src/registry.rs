@@ -5,12 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::net::UdpSocket;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::entry::EntryKey;
-use crate::{Consul, Eureka, Store};
+use crate::{Consul, Eureka, Names, Store};
 
 /// How many may wait for a change at the same time: fewer than the connections that the hub takes.
 const MAX_WAITING: usize = 800;
@@ -89,9 +88,9 @@ impl Registry {
         }
     }
 
-    /// Answers resolvers on a socket, as Consul's DNS interface does; never ends by itself.
-    pub async fn resolve(&self, socket: UdpSocket) {
-        crate::dns::dns_task(self.clone(), socket).await;
+    /// Answers resolvers on these sockets, as Consul's DNS interface does; never ends by itself.
+    pub async fn resolve(&self, names: Names) {
+        crate::dns::dns_task(self.clone(), names).await;
     }
 
     /// Lets all who wait for a change go, now and from now on: the hub is about to end.

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pinnace_manifest::{Manifest, Run, Service};
-use pinnace_os::{Lifetime, family};
+use pinnace_os::{Lifetime, NameSockets, family};
 use pinnace_types::control::SystemView;
 use pinnace_types::{Secret, ServiceName};
 use tokio::sync::{mpsc, watch as tokio_watch};
@@ -54,7 +54,7 @@ use crate::signals::Signals;
 use crate::watch::{Change, Watched, Watcher};
 use environment::Environments;
 use folder::StateFolder;
-use launch::PlatformFiles;
+use launch::{HubMeans, PlatformFiles};
 use member::{Member, Task, What};
 use ports::Ports;
 use prepare::{Means, Preparation};
@@ -95,6 +95,7 @@ impl Up {
         let folder = Arc::new(StateFolder::open(&config.manifest.root)?);
         let mut ports = Ports::load(&folder.run());
         let members = members(&config, &mut ports)?;
+        let hub_means = HubMeans { names: names(&config, &mut ports)?, self_preservation: config.self_preservation };
         let control_path = folder::control_socket(&config.manifest.root)?;
         let files = PlatformFiles {
             gateway_table: folder.run().join("gateway.json"),
@@ -112,8 +113,18 @@ impl Up {
         let hub = hub_access(&members, &files);
         let preparation = preparation(&config, &folder, &logs, &members, hub);
         let lifetime = Lifetime::new()?;
-        let parts =
-            Parts { logs: logs.clone(), members, ports, preparation, files, lifetime, changes, started_at, config };
+        let parts = Parts {
+            logs: logs.clone(),
+            members,
+            ports,
+            preparation,
+            files,
+            hub_means,
+            lifetime,
+            changes,
+            started_at,
+            config,
+        };
         let system = System::new(parts);
         let handle = system.handle();
         let control = Task(tokio::spawn(control::serve(listener, handle.clone(), logs.clone())));
@@ -165,6 +176,18 @@ fn platform(name: &str, what: What, address: SocketAddr, ports: &mut Ports) -> R
     member.address = Some(socket.local_addr().map_err(listen)?);
     member.socket = Some(socket);
     Ok(member)
+}
+
+/// The sockets for resolvers, where they are wanted.
+fn names(config: &UpConfig, ports: &mut Ports) -> Result<Option<NameSockets>, UpError> {
+    let Some(address) = config.dns else { return Ok(None) };
+    // It is named as its option is.
+    let who: ServiceName = "dns".parse().map_err(std::io::Error::other)?;
+    let sockets = match address.port() {
+        0 => ports.listen_for_names("resolvers:hub"),
+        _ => pinnace_os::listen_for_names(address),
+    };
+    sockets.map(Some).map_err(|source| UpError::Listen { who, address, source })
 }
 
 fn member(service: &Service, earlier: &[Member], ports: &mut Ports) -> Result<Member, UpError> {

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use pinnace_http::{Drain, Listener};
-use pinnace_hub::{Hub, HubConfig, HubError, RegistryConfig};
-use pinnace_os::{FolderLock, LifetimeEnd, LockError, inherited_listeners, listen};
+use pinnace_hub::{Hub, HubConfig, HubError, Names, RegistryConfig};
+use pinnace_os::{
+    FolderLock, InheritedListener, LifetimeEnd, LockError, NAMES_SOCKET, NameSockets, inherited_sockets, listen,
+    listen_for_names,
+};
 use pinnace_telemetry::logging;
 use pinnace_types::{ExitCode, Secret};
-use tokio::net::UdpSocket;
+use tokio::net;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::serve::LogFormatArg;
@@ -40,7 +43,7 @@ pub(crate) struct HubArgs {
     /// The port, where no socket is inherited; 0 takes a free one
     #[arg(long, default_value_t = 7070)]
     port: u16,
-    /// Answer resolvers here, over UDP: NAME.service.consul; port 0 takes a free one
+    /// Answer resolvers here, over UDP and TCP, where no sockets are inherited: NAME.service.consul; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     dns: Option<SocketAddr>,
     /// Forget at most 15 % of Eureka's leases within a minute
@@ -61,8 +64,7 @@ impl HubArgs {
     async fn serve(self) -> Result<ExitCode, Complaint> {
         let failed = |error: std::io::Error| Complaint::new(ExitCode::Failure, error.to_string());
         let lifetime = LifetimeEnd::inherited().map_err(failed)?;
-        let listeners = self.listeners()?;
-        let names = self.names().await?;
+        let (listeners, names) = self.sockets()?;
         let token = self.token()?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -87,9 +89,23 @@ impl HubArgs {
         Ok(ExitCode::Ok)
     }
 
-    fn listeners(&self) -> Result<Vec<Listener>, Complaint> {
-        let failed = |error: std::io::Error| Complaint::new(ExitCode::Failure, format!("cannot listen: {error}"));
-        let mut sockets: Vec<_> = inherited_listeners().map_err(failed)?.into_iter().map(|one| one.socket).collect();
+    /// Where requests and questions come in: on the sockets that were inherited, else on new ones.
+    fn sockets(&self) -> Result<(Vec<Listener>, Option<Names>), Complaint> {
+        let (inherited, mut datagrams) = inherited_sockets().map_err(unheard)?;
+        let is_for_names = |one: &InheritedListener| one.name == NAMES_SOCKET;
+        let (mut for_names, for_requests): (Vec<_>, Vec<_>) = inherited.into_iter().partition(is_for_names);
+        let listeners = self.listeners(for_requests)?;
+        let names = match (for_names.pop(), datagrams.pop()) {
+            (Some(connections), Some(datagrams)) => {
+                Some(NameSockets { connections: connections.socket, datagrams: datagrams.socket })
+            }
+            _ => self.dns.map(names_at).transpose()?,
+        };
+        Ok((listeners, names.map(told_names).transpose()?))
+    }
+
+    fn listeners(&self, inherited: Vec<InheritedListener>) -> Result<Vec<Listener>, Complaint> {
+        let mut sockets: Vec<_> = inherited.into_iter().map(|one| one.socket).collect();
         if sockets.is_empty() {
             let address = SocketAddr::new(self.host, self.port);
             sockets.push(listen(address).map_err(|error| {
@@ -98,7 +114,7 @@ impl HubArgs {
                         Complaint::new(ExitCode::AddressInUse, format!("{address} is in use by another process"))
                             .with_hint("choose another port with --port")
                     }
-                    _ => failed(error),
+                    _ => unheard(error),
                 }
             })?);
         }
@@ -107,24 +123,7 @@ impl HubArgs {
                 tracing::info!(%address, "listening");
             }
         }
-        sockets.into_iter().map(|socket| Listener::from_std(socket).map_err(failed)).collect()
-    }
-
-    /// The socket for resolvers, where one is asked for.
-    async fn names(&self) -> Result<Option<UdpSocket>, Complaint> {
-        let Some(address) = self.dns else { return Ok(None) };
-        let failed = |error: std::io::Error| {
-            let code = match error.kind() {
-                std::io::ErrorKind::AddrInUse => ExitCode::AddressInUse,
-                _ => ExitCode::Failure,
-            };
-            Complaint::new(code, format!("cannot answer resolvers on {address}: {error}"))
-                .with_hint("choose another address with --dns")
-        };
-        let socket = UdpSocket::bind(address).await.map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        tracing::info!(%address, "resolvers are answered");
-        Ok(Some(socket))
+        sockets.into_iter().map(|socket| Listener::from_std(socket).map_err(unheard)).collect()
     }
 
     fn token(&self) -> Result<Secret<String>, Complaint> {
@@ -161,6 +160,34 @@ impl HubArgs {
             }
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
+fn unheard(error: std::io::Error) -> Complaint {
+    Complaint::new(ExitCode::Failure, format!("cannot listen: {error}"))
+}
+
+/// New sockets for resolvers.
+fn names_at(address: SocketAddr) -> Result<NameSockets, Complaint> {
+    listen_for_names(address).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::AddrInUse => ExitCode::AddressInUse,
+            _ => ExitCode::Failure,
+        };
+        Complaint::new(code, format!("cannot answer resolvers on {address}: {error}"))
+            .with_hint("choose another address with --dns")
+    })
+}
+
+/// Says where resolvers are answered, and has the runtime look after the sockets.
+fn told_names(sockets: NameSockets) -> Result<Names, Complaint> {
+    if let Ok(address) = sockets.connections.local_addr() {
+        tracing::info!(%address, "resolvers are answered");
+    }
+    Ok(Names {
+        datagrams: net::UdpSocket::from_std(sockets.datagrams).map_err(unheard)?,
+        connections: net::TcpListener::from_std(sockets.connections).map_err(unheard)?,
+    })
 }
 
 /// The first signal drains and lets `serve` end; the second ends at once.

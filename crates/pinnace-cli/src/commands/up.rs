@@ -41,6 +41,12 @@ pub(crate) struct UpArgs {
     /// Where the hub listens; port 0 takes a free one and keeps it
     #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
     hub: SocketAddr,
+    /// Answer resolvers here, over UDP and TCP: NAME.service.consul; port 0 takes a free one and keeps it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns: Option<SocketAddr>,
+    /// Forget at most 15 % of Eureka's leases within a minute
+    #[arg(long)]
+    self_preservation: bool,
     /// End when a service does not become ready
     #[arg(long)]
     strict: bool,
@@ -81,6 +87,8 @@ impl UpArgs {
         Ok(UpConfig {
             gateway: self.gateway,
             hub: self.hub,
+            dns: self.dns,
+            self_preservation: self.self_preservation,
             strict: self.strict,
             watch: !self.no_watch,
             migrate: !self.no_migrate,

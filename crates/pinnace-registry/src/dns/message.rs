@@ -11,6 +11,13 @@ const TYPE_OPT: u16 = 41;
 /// What is asked in the queries of today; anything else is not implemented.
 const OPCODE_QUERY: u8 = 0;
 
+/// What a message comes in, and its answer goes in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Carrier {
+    Datagram,
+    Stream,
+}
+
 /// The kind of record that is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
@@ -40,6 +47,7 @@ pub(super) struct Question {
     wire: Vec<u8>,
     /// Whether the resolver speaks of its buffer, and its size.
     buffer: Option<usize>,
+    carrier: Carrier,
 }
 
 /// What a record holds.
@@ -62,9 +70,19 @@ pub(super) struct Answer {
     truncated: bool,
 }
 
+impl Carrier {
+    /// Instances that are looked at for one answer: more than there is room for.
+    pub(super) const fn most_answers(self) -> usize {
+        match self {
+            Self::Datagram => 64,
+            Self::Stream => 4_096,
+        }
+    }
+}
+
 impl Question {
     /// Reads a message. What is no question is not answered; what is one, but not understood, is refused.
-    pub(super) fn parse(datagram: &[u8]) -> Result<Self, Option<Vec<u8>>> {
+    pub(super) fn parse(datagram: &[u8], carrier: Carrier) -> Result<Self, Option<Vec<u8>>> {
         let header = datagram.get(..HEADER).ok_or(None)?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let (id, is_answer, opcode) = (word(0), header[2] & 0x80 != 0, header[2] >> 3 & 0x0f);
@@ -95,11 +113,14 @@ impl Question {
         let further = datagram.get(end + 4..end + 9).filter(|further| word(10) > 0 && further[0] == 0);
         let is_opt = |further: &&[u8]| u16::from_be_bytes([further[1], further[2]]) == TYPE_OPT;
         let buffer = further.filter(is_opt).map(|further| u16::from_be_bytes([further[3], further[4]]).into());
-        Ok(Self { id, recursion_desired: header[2] & 1 != 0, name, kind, wire: wire.to_vec(), buffer })
+        Ok(Self { id, recursion_desired: header[2] & 1 != 0, name, kind, wire: wire.to_vec(), buffer, carrier })
     }
 
     fn room(&self) -> usize {
-        self.buffer.map_or(PLAIN_SIZE, |size| size.clamp(PLAIN_SIZE, LARGEST))
+        match self.carrier {
+            Carrier::Datagram => self.buffer.map_or(PLAIN_SIZE, |size| size.clamp(PLAIN_SIZE, LARGEST)),
+            Carrier::Stream => usize::from(u16::MAX),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pinnace_manifest::{Run, Service};
-use pinnace_os::{INSTANCE_SOCKET, SERVICE_SOCKET, Spawn};
+use pinnace_os::{INSTANCE_SOCKET, NAMES_SOCKET, NameSockets, SERVICE_SOCKET, Spawn};
 use pinnace_types::HumanDuration;
 
 use super::environment::Prepared;
@@ -66,8 +66,16 @@ pub(super) fn service(
     })
 }
 
-/// The hub, on the socket that the system keeps for it.
-pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener) -> io::Result<Spawn> {
+/// What the hub is given besides its files.
+#[derive(Debug)]
+pub(super) struct HubMeans {
+    /// Where it answers resolvers. The system keeps the sockets, so that questions outlive a restart of the hub.
+    pub(super) names: Option<NameSockets>,
+    pub(super) self_preservation: bool,
+}
+
+/// The hub, on the sockets that the system keeps for it.
+pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener, means: &HubMeans) -> io::Result<Spawn> {
     let arguments: [OsString; 9] = [
         "hub".into(),
         "--data".into(),
@@ -79,8 +87,16 @@ pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener) ->
         "--log-format".into(),
         "text".into(),
     ];
-    let spawn = Spawn::new(binary).args(arguments).inherit_env();
-    Ok(spawn.listener("hub", OwnedFd::from(socket.try_clone()?)))
+    let mut spawn = Spawn::new(binary).args(arguments).inherit_env();
+    if means.self_preservation {
+        spawn = spawn.args(["--self-preservation"]);
+    }
+    spawn = spawn.listener("hub", OwnedFd::from(socket.try_clone()?));
+    if let Some(names) = &means.names {
+        spawn = spawn.listener(NAMES_SOCKET, OwnedFd::from(names.connections.try_clone()?));
+        spawn = spawn.listener(NAMES_SOCKET, OwnedFd::from(names.datagrams.try_clone()?));
+    }
+    Ok(spawn)
 }
 
 /// The gateway, on the socket that the system keeps for it.

@@ -151,7 +151,9 @@ impl System {
                 let launch = member.launch.as_ref().ok_or_else(missing)?;
                 launch::service(binary, service, launch, member.socket.as_ref(), own)?
             }
-            What::Hub => launch::hub(binary, &self.files, member.socket.as_ref().ok_or_else(missing)?)?,
+            What::Hub => {
+                launch::hub(binary, &self.files, member.socket.as_ref().ok_or_else(missing)?, &self.hub_means)?
+            }
             What::Gateway => launch::gateway(binary, &self.files, member.socket.as_ref().ok_or_else(missing)?)?,
         };
         self.next_key += 1;

@@ -5,7 +5,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-/// What is remembered, by key: `orders` for a service, `orders-1` for an instance, `command:orders` for a program.
+use pinnace_os::NameSockets;
+
+/// What is remembered, by key: `orders` for a service, `orders-1` for an instance, `command:orders` for a program, `resolvers:hub`.
 #[derive(Debug)]
 pub(crate) struct Ports {
     file: PathBuf,
@@ -40,6 +42,15 @@ impl Ports {
         let listener = remembered.map_or_else(|| pinnace_os::listen(address(0)), Ok)?;
         self.remember(key, listener.local_addr()?.port())?;
         Ok(listener)
+    }
+
+    /// The sockets for resolvers, likewise.
+    pub(crate) fn listen_for_names(&mut self, key: &str) -> io::Result<NameSockets> {
+        let address = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let remembered = self.known.get(key).and_then(|port| pinnace_os::listen_for_names(address(*port)).ok());
+        let sockets = remembered.map_or_else(|| pinnace_os::listen_for_names(address(0)), Ok)?;
+        self.remember(key, sockets.connections.local_addr()?.port())?;
+        Ok(sockets)
     }
 
     /// A port for a program that binds it by itself: the remembered one while nobody has it, else a free one.

@@ -18,7 +18,7 @@ use super::error::UpError;
 use super::gateway_table::GatewayTable;
 use super::handle::{Command, Handle, Refusal, What as Asks};
 use super::instance::{Heard, InstanceEvent};
-use super::launch::{Launch, PlatformFiles};
+use super::launch::{HubMeans, Launch, PlatformFiles};
 use super::logs::Logs;
 use super::member::{Member, Phase};
 use super::ports::Ports;
@@ -43,6 +43,7 @@ pub(super) struct System {
     pub(super) ports: Ports,
     pub(super) preparation: Arc<Preparation>,
     pub(super) files: PlatformFiles,
+    pub(super) hub_means: HubMeans,
     pub(super) lifetime: Lifetime,
     pub(super) events: (mpsc::Sender<Heard>, mpsc::Receiver<Heard>),
     pub(super) prepared: (mpsc::Sender<PreparedEvent>, mpsc::Receiver<PreparedEvent>),
@@ -74,6 +75,7 @@ pub(super) struct Parts {
     pub(super) ports: Ports,
     pub(super) preparation: Preparation,
     pub(super) files: PlatformFiles,
+    pub(super) hub_means: HubMeans,
     pub(super) lifetime: Lifetime,
     pub(super) changes: mpsc::Receiver<Change>,
     pub(super) started_at: Timestamp,
@@ -91,6 +93,7 @@ impl System {
             ports: parts.ports,
             preparation: Arc::new(parts.preparation),
             files: parts.files,
+            hub_means: parts.hub_means,
             lifetime: parts.lifetime,
             events: mpsc::channel(EVENTS),
             prepared: mpsc::channel(COMMANDS),
