@@ -67,6 +67,11 @@ class Alone:
         self.running.append(program)
         return program
 
+    def close(self) -> None:
+        for program in self.running:
+            program.kill()
+        self.socket.close()
+
     def answers(self) -> bool:
         port = self.socket.getsockname()[1]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONGEST_WAIT)
@@ -83,9 +88,7 @@ class Alone:
 def alone(shipping: str, tmp_path: Path) -> Iterator[Alone]:
     alone = Alone(shipping, tmp_path)
     yield alone
-    for program in alone.running:
-        program.kill()
-    alone.socket.close()
+    alone.close()
 
 
 def names_of_metrics(text: str) -> set[str]:

@@ -50,6 +50,7 @@ impl Drop for Record {
             method: &self.method,
             path: &self.path,
             status: self.status.unwrap_or(CLIENT_GONE),
+            grpc: None,
             duration: self.begun.elapsed(),
             request_id: &self.request_id,
             peer: &self.peer,

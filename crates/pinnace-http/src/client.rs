@@ -32,6 +32,18 @@ impl Default for ClientConfig {
     }
 }
 
+/// How often the other side of a busy HTTP/2 connection is asked whether it lives, and how long it may take to say so:
+/// calls on it may be silent for as long as they like.
+const HTTP2_PING: Duration = Duration::from_secs(20);
+const HTTP2_PONG: Duration = Duration::from_secs(10);
+
+/// What is spoken on a pool's connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
 /// A pool of connections; clones share it.
 #[derive(Clone, Debug)]
 pub struct Client(legacy::Client<HttpConnector, Body>);
@@ -61,6 +73,16 @@ pub enum ClientErrorKind {
 impl Client {
     /// A pool with these settings, for plain HTTP/1.
     pub fn new(config: ClientConfig) -> Self {
+        Self::speaking(config, Protocol::Http1)
+    }
+
+    /// A pool with these settings, for HTTP/2 without TLS and without a question beforehand ("prior knowledge", RFC 9113
+    /// section 3.3), as gRPC speaks it. Requests to one address share a connection.
+    pub fn http2(config: ClientConfig) -> Self {
+        Self::speaking(config, Protocol::Http2)
+    }
+
+    fn speaking(config: ClientConfig, protocol: Protocol) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(config.connect_timeout));
         connector.set_nodelay(true);
@@ -69,6 +91,10 @@ impl Client {
             .pool_idle_timeout(config.idle_timeout)
             .pool_max_idle_per_host(config.max_idle)
             .retry_canceled_requests(true)
+            .http2_only(protocol == Protocol::Http2)
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(HTTP2_PING)
+            .http2_keep_alive_timeout(HTTP2_PONG)
             .build(connector);
         Self(client)
     }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pinnace_types::RequestId;
 use pinnace_types::worker::LogFormat;
+use pinnace_types::{GrpcCode, RequestId};
 
 use crate::logging::push_json_string;
 
@@ -20,6 +20,8 @@ pub struct AccessLog<'a> {
     pub path: &'a str,
     /// The status that was sent.
     pub status: u16,
+    /// The status of a gRPC call, which has 200 as its HTTP status whatever happens.
+    pub grpc: Option<GrpcCode>,
     /// From the request's head to the response's end.
     pub duration: Duration,
     /// The id that the request carries everywhere.
@@ -40,11 +42,11 @@ impl AccessLog<'_> {
             LogFormat::Text => {
                 let _ = write!(line, "{time:.3} {service}: {} ", self.method);
                 push_visible(line, path);
-                writeln!(
-                    line,
-                    " {} {millis:.1}ms {}B peer={} request_id={}",
-                    self.status, self.bytes, self.peer, self.request_id
-                )
+                let _ = write!(line, " {}", self.status);
+                if let Some(grpc) = self.grpc {
+                    let _ = write!(line, " {grpc}");
+                }
+                writeln!(line, " {millis:.1}ms {}B peer={} request_id={}", self.bytes, self.peer, self.request_id)
             }
             LogFormat::Json => {
                 let _ = write!(line, r#"{{"time":"{time:.6}","level":"info","message":"request","service":"#);
@@ -53,7 +55,11 @@ impl AccessLog<'_> {
                 push_json_string(line, self.method);
                 line.push_str(r#","path":"#);
                 push_json_string(line, path);
-                let _ = write!(line, r#","status":{},"duration_ms":{millis:.3},"peer":"#, self.status);
+                let _ = write!(line, r#","status":{}"#, self.status);
+                if let Some(grpc) = self.grpc {
+                    let _ = write!(line, r#","grpc_status":"{grpc}""#);
+                }
+                let _ = write!(line, r#","duration_ms":{millis:.3},"peer":"#);
                 push_json_string(line, self.peer);
                 writeln!(line, r#","bytes":{},"request_id":"{}"}}"#, self.bytes, self.request_id)
             }
@@ -77,8 +83,8 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use pinnace_types::RequestId;
     use pinnace_types::worker::LogFormat;
+    use pinnace_types::{GrpcCode, RequestId};
 
     use super::AccessLog;
 
@@ -88,6 +94,7 @@ mod tests {
             method: "GET",
             path,
             status: 200,
+            grpc: path.ends_with("/Find").then_some(GrpcCode::NotFound),
             duration: Duration::from_micros(1_250),
             request_id: &request_id,
             peer: "127.0.0.1:9",
@@ -114,6 +121,14 @@ mod tests {
         assert_eq!(value["status"], 200);
         assert_eq!(value["request_id"], "abc");
         assert!(line.ends_with("}\n") && !line.contains("secret"));
+    }
+
+    #[test]
+    fn a_grpc_call_has_its_own_status_beside_that_of_http() {
+        let line = render(LogFormat::Text, "/harbour.v1.Desk/Find");
+        assert!(line.contains(" GET /harbour.v1.Desk/Find 200 NOT_FOUND 1.2ms "), "{line}");
+        let value: serde_json::Value = serde_json::from_str(&render(LogFormat::Json, "/harbour.v1.Desk/Find")).unwrap();
+        assert_eq!((&value["status"], &value["grpc_status"]), (&200.into(), &"NOT_FOUND".into()));
     }
 
     #[test]

@@ -18,5 +18,6 @@ pub use access::AccessLog;
 pub use metrics::{ConnectionGuard, InFlight, MetricsError, ServiceMetrics, WorkerMetrics};
 pub use observation::{Observation, Observer};
 pub use request_id::{
-    REQUEST_ID_HEADER, answer_request_id, current_request_id, new_request_id, take_request_id, within_request,
+    REQUEST_ID_HEADER, answer_request_id, current_request_id, during_request, new_request_id, take_request_id,
+    within_request,
 };

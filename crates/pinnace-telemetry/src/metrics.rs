@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pinnace_os::SharedMemory;
-use pinnace_types::RequestId;
+use pinnace_types::{GrpcCode, RequestId};
 
 use layout::{Header, Worker};
 use slots::SLOTS;
@@ -210,6 +210,11 @@ impl WorkerMetrics {
 // ---- InFlight ----
 
 impl InFlight {
+    /// Counts how the gRPC call that this request is has ended. Call it before [`Self::finish`].
+    pub fn count_grpc(&self, code: GrpcCode) {
+        self.metrics.block().grpc()[usize::from(code.number())].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts the request as answered. Call it before the response's last bytes go to the kernel: then a worker that is
     /// killed afterwards has lost nothing that its client saw.
     pub fn finish(mut self, method: &str, status: u16, duration: Duration) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use pinnace_types::RequestId;
 use pinnace_types::worker::LogFormat;
+use pinnace_types::{GrpcCode, RequestId};
 use tokio::time::Instant;
 
 use crate::{AccessLog, InFlight, WorkerMetrics};
@@ -38,6 +38,7 @@ pub struct Observation {
     path: String,
     peer: Option<SocketAddr>,
     status: Option<StatusCode>,
+    grpc: Option<GrpcCode>,
     bytes: u64,
     began: Instant,
 }
@@ -76,14 +77,25 @@ impl Observation {
             path: if observer.access_log.is_some() { path.to_owned() } else { String::new() },
             peer,
             status: None,
+            grpc: None,
             bytes: 0,
             began: Instant::now(),
         }
     }
 
+    /// The id of the request.
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
     /// Takes down what the answer's head says.
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// Takes down how a gRPC call ended.
+    pub fn set_grpc(&mut self, code: GrpcCode) {
+        self.grpc = Some(code);
     }
 
     /// Adds to the bytes of the answer's body.
@@ -101,6 +113,9 @@ impl Observation {
         let Some(in_flight) = self.in_flight.take() else { return };
         let duration = self.began.elapsed();
         if status != CLIENT_CLOSED {
+            if let Some(grpc) = self.grpc {
+                in_flight.count_grpc(grpc);
+            }
             in_flight.finish(self.method.as_str(), status, duration);
         }
         let Some(format) = self.observer.access_log else { return };
@@ -109,6 +124,7 @@ impl Observation {
             method: self.method.as_str(),
             path: &self.path,
             status,
+            grpc: self.grpc,
             duration,
             request_id: &self.request_id,
             peer: &peer,

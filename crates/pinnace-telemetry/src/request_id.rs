@@ -56,6 +56,11 @@ pub async fn within_request<F: Future>(id: RequestId, work: F) -> F::Output {
     CURRENT.scope(id, work).await
 }
 
+/// The same for something that does not wait.
+pub fn during_request<T>(id: &RequestId, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(id.clone(), work)
+}
+
 /// The id of the request that this task works for. A task that is spawned works for none.
 pub fn current_request_id() -> Option<RequestId> {
     CURRENT.try_with(Clone::clone).ok()
@@ -67,7 +72,9 @@ mod tests {
 
     use http::{HeaderMap, HeaderValue};
 
-    use super::{answer_request_id, current_request_id, new_request_id, take_request_id, within_request};
+    use super::{
+        answer_request_id, current_request_id, during_request, new_request_id, take_request_id, within_request,
+    };
 
     #[test]
     fn the_callers_id_is_kept_and_one_that_breaks_a_log_line_is_not() {
@@ -86,7 +93,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_done_for_a_request_knows_its_id() {
         let id = new_request_id();
-        assert_eq!(within_request(id.clone(), async { current_request_id() }).await, Some(id));
+        assert_eq!(within_request(id.clone(), async { current_request_id() }).await, Some(id.clone()));
+        assert_eq!(during_request(&id, current_request_id), Some(id));
         assert_eq!(current_request_id(), None);
     }
 

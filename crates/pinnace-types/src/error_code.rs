@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::GrpcCode;
+
 /// A failure's kind, as it stands in the `code` member of a problem document.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, schemars::JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +73,22 @@ impl ErrorCode {
             Self::BadUpstream => 502,
             Self::Unavailable => 503,
             Self::UpstreamTimeout => 504,
+        }
+    }
+
+    /// The gRPC status that carries this code.
+    pub const fn grpc_code(self) -> GrpcCode {
+        match self {
+            Self::BadRequest => GrpcCode::InvalidArgument,
+            Self::Unauthenticated => GrpcCode::Unauthenticated,
+            Self::Forbidden => GrpcCode::PermissionDenied,
+            Self::NotFound => GrpcCode::NotFound,
+            Self::MethodNotAllowed => GrpcCode::Unimplemented,
+            Self::Conflict => GrpcCode::FailedPrecondition,
+            Self::TooLarge | Self::HeadersTooLarge => GrpcCode::ResourceExhausted,
+            Self::RequestTimeout | Self::UpstreamTimeout => GrpcCode::DeadlineExceeded,
+            Self::Internal => GrpcCode::Internal,
+            Self::BadUpstream | Self::Unavailable => GrpcCode::Unavailable,
         }
     }
 

@@ -5,22 +5,29 @@
 //! curl -d '{"sku": "anchor"}' -H 'content-type: application/json' http://127.0.0.1:8000/shipments
 //! ```
 //!
+//! gRPC clients ask on the same address: `harbour.v1.Desk`, see tests/protocol/harbour.proto.
+//!
 //! Under `pinnace up` it is a `command` service; with `calls = ["catalog"]` it knows its catalogue.
 
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _, stream};
 use parking_lot::RwLock;
 use pinnace::axum::extract::{Path, Query, State};
 use pinnace::axum::http::StatusCode;
 use pinnace::axum::response::{IntoResponse, Response};
 use pinnace::axum::routing::{get, post};
 use pinnace::axum::{Json, Router};
-use pinnace::{Peer, PeerError, Service};
+use pinnace::tonic::{self, Status};
+use pinnace::{Peer, PeerError, Service, Stopping};
+use pinnace_protocol::harbour::v1::desk_server::{Desk as Protocol, DeskServer};
+use pinnace_protocol::harbour::v1::{Parcel, ParcelRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -83,6 +90,7 @@ async fn main() -> ExitCode {
         .with_state(desk.clone());
     Service::new("shipping")
         .routes(routes)
+        .grpc(DeskServer::new(desk.clone()))
         .ready(move || {
             let desk = desk.clone();
             async move { if desk.is_full() { Err("the desk is full".into()) } else { Ok(()) } }
@@ -132,6 +140,49 @@ async fn await_arrival(
     desk.find(id).map(Json)
 }
 
+#[tonic::async_trait]
+impl Protocol for Desk {
+    type FollowStream = Pin<Box<dyn Stream<Item = Result<Parcel, Status>> + Send>>;
+
+    async fn find(&self, request: tonic::Request<ParcelRequest>) -> Result<tonic::Response<Parcel>, Status> {
+        Ok(tonic::Response::new(self.find(request.into_inner().id)?.into()))
+    }
+
+    async fn follow(
+        &self,
+        request: tonic::Request<ParcelRequest>,
+    ) -> Result<tonic::Response<Self::FollowStream>, Status> {
+        let stopping = request.extensions().get::<Stopping>().cloned();
+        let (desk, id) = (self.clone(), request.into_inner().id);
+        let found = Parcel::from(desk.find(id)?);
+        tracing::info!(parcel = id, "followed");
+        if found.has_arrived {
+            return Ok(tonic::Response::new(stream::iter([Ok(found)]).boxed()));
+        }
+        let arrival = stream::once(async move {
+            let mut arrivals = desk.arrivals.subscribe();
+            let arrived = arrivals.wait_for(|()| desk.find(id).is_ok_and(|shipment| shipment.has_arrived));
+            let stops = async {
+                match stopping {
+                    Some(stopping) => stopping.begun().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = arrived => Ok(Parcel { id, has_arrived: true }),
+                () = stops => Err(Status::unavailable("the desk closes; ask again")),
+            }
+        });
+        Ok(tonic::Response::new(stream::iter([Ok(found)]).chain(arrival).boxed()))
+    }
+}
+
+impl From<Shipment> for Parcel {
+    fn from(shipment: Shipment) -> Self {
+        Self { id: shipment.id, has_arrived: shipment.has_arrived }
+    }
+}
+
 impl Desk {
     async fn weight(&self, sku: &str) -> Result<Option<f64>, Refusal> {
         let Some(catalog) = &self.catalog else { return Ok(None) };
@@ -154,6 +205,16 @@ impl Desk {
 impl From<PeerError> for Refusal {
     fn from(error: PeerError) -> Self {
         Self::Catalog(error)
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => Self::not_found("there is no such thing"),
+            Refusal::Full => Self::resource_exhausted("the desk is full"),
+            Refusal::Catalog(error) => error.into(),
+        }
     }
 }
 

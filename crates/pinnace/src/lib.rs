@@ -21,6 +21,7 @@
 //!   service has them; see [`Service::ready`] for a readiness of your own;
 //! * **request ids**: `X-Request-Id` is taken over or made, stands in every log line that is written for the request, is
 //!   passed on by a [`Peer`], and comes back with the answer;
+//! * **gRPC** on the same address: see [`Service::grpc`];
 //! * **logs**: a line for each request, and what you write with `tracing`, as text or as JSON;
 //! * **an end that loses nothing**: at SIGTERM no more connections are accepted and begun requests are finished; see
 //!   [`Service`] for all of the signals.
@@ -76,7 +77,9 @@
 
 #![forbid(unsafe_code)]
 
+mod condition;
 mod error;
+mod grpc;
 mod handler;
 mod listening;
 mod observed;
@@ -86,13 +89,15 @@ mod signals;
 mod unread;
 
 pub use axum;
+pub use condition::Stopping;
 pub use error::ServiceError;
-pub use peer::{Answer, Peer, PeerError, PeerErrorKind};
+pub use peer::{Answer, GrpcChannel, Peer, PeerError, PeerErrorKind};
 pub use pinnace_http::{Body, BoxError};
 pub use pinnace_telemetry::{current_request_id, within_request};
 pub use pinnace_types::worker::LogFormat;
 pub use pinnace_types::{ErrorCode, Problem, RequestId};
 pub use service::Service;
+pub use tonic;
 
 /// The chapter of the handbook, so that its examples compile.
 #[cfg(doctest)]

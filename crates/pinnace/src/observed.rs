@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use pinnace_http::{Body, BoxError};
-use pinnace_telemetry::Observation;
+use pinnace_telemetry::{Observation, during_request};
+
+use crate::grpc::{is_grpc, outcome};
 
 /// A body that is watched. Dropped before its end, it was cut off: so is its observation.
 #[derive(Debug)]
@@ -16,11 +18,17 @@ struct Observed {
     observation: Option<Observation>,
     /// What is still to come where the length is known: the server asks for no more once it has all.
     remaining: Option<u64>,
+    /// Its trailers say how the call ended.
+    is_grpc: bool,
 }
 
 /// Concludes the observation when the answer has been read to its end.
 pub(crate) fn observe(response: Response<Body>, method: &Method, mut observation: Observation) -> Response<Body> {
     observation.set_status(response.status());
+    let is_grpc = is_grpc(response.headers());
+    if let Some(outcome) = outcome(response.headers()).filter(|_| is_grpc) {
+        observation.set_grpc(outcome);
+    }
     // The server reads nothing of a body that may not be sent.
     let is_bare = *method == Method::HEAD
         || response.status().is_informational()
@@ -31,7 +39,7 @@ pub(crate) fn observe(response: Response<Body>, method: &Method, mut observation
     }
     response.map(|body| {
         let remaining = body.size_hint().exact();
-        Body::boxed(Observed { body, observation: Some(observation), remaining })
+        Body::boxed(Observed { body, observation: Some(observation), remaining, is_grpc })
     })
 }
 
@@ -40,8 +48,13 @@ impl http_body::Body for Observed {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let this = &mut *self;
+        let body = Pin::new(&mut this.body);
+        let frame = ready!(match &this.observation {
+            // What makes a body that streams works for its request still.
+            Some(observation) => during_request(observation.request_id(), || body.poll_frame(context)),
+            None => body.poll_frame(context),
+        });
         let has_ended = match &frame {
             None => true,
             Some(Err(_)) => {
@@ -52,9 +65,12 @@ impl http_body::Body for Observed {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 if let Some(observation) = &mut this.observation {
                     observation.add_bytes(length);
+                    if let Some(outcome) = frame.trailers_ref().filter(|_| this.is_grpc).and_then(outcome) {
+                        observation.set_grpc(outcome);
+                    }
                 }
                 this.remaining = this.remaining.map(|remaining| remaining.saturating_sub(length as u64));
-                this.remaining == Some(0) || this.body.is_end_stream()
+                frame.is_trailers() || this.remaining == Some(0) || this.body.is_end_stream()
             }
         };
         if has_ended && let Some(observation) = this.observation.take() {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod error;
+mod grpc;
 
 use std::time::Duration;
 
@@ -10,18 +11,19 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 use pinnace_http::Body;
-use pinnace_http::client::{Client, ClientConfig, ClientErrorKind};
+use pinnace_http::client::{Client, ClientConfig, ClientError, ClientErrorKind};
 use pinnace_telemetry::{REQUEST_ID_HEADER, current_request_id, new_request_id};
 use pinnace_types::{ServiceName, environment};
 use serde::Serialize;
 
 pub use answer::Answer;
 pub use error::{PeerError, PeerErrorKind};
+pub use grpc::GrpcChannel;
 
 /// Another service. Clones share its connections.
 ///
 /// Defaults: 2 s to connect, 10 s for the whole answer, 16 MiB of it. Nothing is sent twice, except where not a byte of it
-/// was written. Plain HTTP/1.1 is spoken.
+/// was written. Plain HTTP/1.1 is spoken, and HTTP/2 where it is [`grpc`](Self::grpc).
 #[derive(Clone, Debug)]
 pub struct Peer {
     name: ServiceName,
@@ -31,6 +33,8 @@ pub struct Peer {
     timeout: Duration,
     answer_limit: usize,
     client: Client,
+    /// For gRPC, which needs HTTP/2.
+    calls: Client,
 }
 
 impl Peer {
@@ -69,6 +73,7 @@ impl Peer {
             timeout: Duration::from_secs(10),
             answer_limit: 16 << 20,
             client: Client::new(ClientConfig::default()),
+            calls: Client::http2(ClientConfig::default()),
         })
     }
 
@@ -136,12 +141,7 @@ impl Peer {
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Answer, PeerError> {
-        let response = self.client.send(request).await.map_err(|error| {
-            self.error(match error.kind {
-                ClientErrorKind::Connect => PeerErrorKind::Unreachable,
-                ClientErrorKind::Broken => PeerErrorKind::Broken,
-            })
-        })?;
+        let response = self.client.send(request).await.map_err(|error| self.lost(&error))?;
         let (head, body) = response.into_parts();
         let collected = Limited::new(body, self.answer_limit).collect().await.map_err(|error| {
             let is_too_large = error.is::<http_body_util::LengthLimitError>();
@@ -187,6 +187,14 @@ impl Peer {
             request.headers_mut().entry(REQUEST_ID_HEADER).or_insert(value);
         }
         Ok(request)
+    }
+
+    /// Why there is no response.
+    fn lost(&self, error: &ClientError) -> PeerError {
+        self.error(match error.kind {
+            ClientErrorKind::Connect => PeerErrorKind::Unreachable,
+            ClientErrorKind::Broken => PeerErrorKind::Broken,
+        })
     }
 
     fn error(&self, kind: PeerErrorKind) -> PeerError {

@@ -1,16 +1,18 @@
 //! A service: what it is made of, and its life from the first connection to the last.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::pin::Pin;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::response::IntoResponse;
+use http::Request;
 use jiff::Timestamp;
 use pinnace_http::management::Management;
 use pinnace_http::{BoxError, Drain, Listener, Server, ServerConfig};
@@ -18,9 +20,12 @@ use pinnace_os::LifetimeEnd;
 use pinnace_telemetry::{Observer, ServiceMetrics, logging};
 use pinnace_types::worker::LogFormat;
 use pinnace_types::{ExitCode, ServiceName, environment};
+use tonic::server::NamedService;
 
 use crate::ServiceError;
-use crate::handler::{Border, Hosted, Probe};
+use crate::condition::{Condition, Probe};
+use crate::grpc::Services;
+use crate::handler::{Border, Hosted};
 use crate::listening::{Inherited, Listening, Socket};
 use crate::signals::{Asked, Signals};
 
@@ -51,6 +56,7 @@ use crate::signals::{Asked, Signals};
 pub struct Service {
     name: String,
     routes: Router,
+    services: Services,
     probe: Option<Probe>,
     listening: Listening,
     log_format: Option<LogFormat>,
@@ -79,6 +85,7 @@ impl Service {
         Self {
             name: name.into(),
             routes: Router::new(),
+            services: Services::default(),
             probe: None,
             listening: Listening { given: None, host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8000 },
             log_format: None,
@@ -101,6 +108,60 @@ impl Service {
     #[must_use]
     pub fn routes(mut self, routes: Router) -> Self {
         self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Adds a gRPC service: a server that was generated for [tonic]. It is reached on the same address as the routes, over
+    /// HTTP/2 without TLS, by the content type `application/grpc`.
+    ///
+    /// Its calls have what other requests have: ids (`x-request-id` among the metadata, `RequestId` among the extensions),
+    /// a log line and metrics, both with the status of the call, and an end that loses nothing. A call whose time
+    /// (`grpc-timeout`) is over gets `DEADLINE_EXCEEDED`, one whose handler panics `INTERNAL`. The
+    /// [limit of a body](Self::body_limit) is not for calls: tonic has one for each message, 4 MiB by default.
+    ///
+    /// `grpc.health.v1.Health` is answered as well: what `/-/health/ready` says, for each service and for the empty name.
+    ///
+    /// ```
+    /// use pinnace::Service;
+    /// use pinnace::tonic::{Request, Response, Status};
+    /// use pinnace_protocol::harbour::v1::desk_server::{Desk, DeskServer};
+    /// use pinnace_protocol::harbour::v1::{Parcel, ParcelRequest};
+    ///
+    /// struct OnlyOne;
+    ///
+    /// #[pinnace::tonic::async_trait]
+    /// impl Desk for OnlyOne {
+    ///     async fn find(&self, request: Request<ParcelRequest>) -> Result<Response<Parcel>, Status> {
+    ///         match request.into_inner().id {
+    ///             1 => Ok(Response::new(Parcel { id: 1, has_arrived: true })),
+    ///             _ => Err(Status::not_found("there is one parcel")),
+    ///         }
+    ///     }
+    ///     # type FollowStream = futures_util::stream::Empty<Result<Parcel, Status>>;
+    ///     # async fn follow(&self, _: Request<ParcelRequest>) -> Result<Response<Self::FollowStream>, Status> {
+    ///     #     Ok(Response::new(futures_util::stream::empty()))
+    ///     # }
+    /// }
+    ///
+    /// let service = Service::new("shipping").grpc(DeskServer::new(OnlyOne));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where the same service is added twice.
+    #[must_use]
+    pub fn grpc<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<Request<tonic::body::Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.services.add(service);
         self
     }
 
@@ -262,22 +323,19 @@ impl Service {
 
         let (metrics, _) = ServiceMetrics::create(1, Timestamp::now()).map_err(ServiceError::Metrics)?;
         let counting = metrics.worker(0).map_err(ServiceError::Metrics)?;
-        let hosted = Arc::new(Hosted {
+        let drain = Drain::new();
+        let condition = Arc::new(Condition { probe: self.probe, drain: drain.clone() });
+        let hosted = Hosted {
             // The one limit is the server's: axum's own default would refuse what it allows.
             routes: self.routes.layer(DefaultBodyLimit::disable()),
             management: Management::new(self.management_prefix, &information(&name)),
             observer: Arc::new(Observer::new(name.as_str(), self.logs_requests.then_some(format), counting)),
             body_limit: self.body_limit,
-            probe: self.probe,
-            is_stopping: AtomicBool::new(false),
-        });
-        let config = ServerConfig {
-            max_body_bytes: Some(self.body_limit as u64),
-            max_connections: self.max_connections,
-            ..ServerConfig::default()
+            calls: self.services.into_calls(&condition),
+            condition,
         };
-        let drain = Drain::new();
-        let server = Server::new(config, Border(Arc::clone(&hosted)));
+        let config = ServerConfig { max_connections: self.max_connections, ..ServerConfig::default() };
+        let server = Server::new(config, Border(Arc::new(hosted)));
         metrics.set_ready_workers(1);
         let mut serving = std::pin::pin!(server.serve(listeners, drain.clone()));
         let mut starter_gone = std::pin::pin!(gone(inherited.starter));
@@ -309,7 +367,6 @@ impl Service {
                     drain.retire(self.linger, self.grace);
                 }
             }
-            hosted.is_stopping.store(true, Ordering::Relaxed);
             metrics.set_ready_workers(0);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header, 512 words │ worker 0 │ worker 1 │ …
-//! worker: 512 words of gauges, counters, the maps of touched series and taken slots │ slots │ histograms │ up to the next page
+//! worker: 512 words of gauges, counters, the maps of touched series and taken slots, gRPC statuses │ slots │ histograms │ up to the next page
 //! ```
 //!
 //! Blocks begin on pages of their own, so workers do not fight for cache lines, and pages that nobody touched cost nothing.
@@ -10,6 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
+use pinnace_types::GrpcCode;
 
 use super::series;
 use super::slots;
@@ -17,11 +18,13 @@ use super::slots;
 /// Words of a page of 4 KiB.
 const PAGE: usize = 512;
 /// "PINNACE" and the number of the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"PINNACE\x01");
+const MAGIC: u64 = u64::from_be_bytes(*b"PINNACE\x02");
 /// The map of touched series follows the first sixteen words.
 const TOUCHED: usize = 16;
 /// The map of taken slots follows that.
 const TAKEN: usize = TOUCHED + series::COUNT.div_ceil(64);
+/// The counters of gRPC statuses follow that.
+const GRPC: usize = TAKEN + slots::SLOTS as usize / 64;
 const SLOT_WORDS: usize = PAGE;
 const SERIES_WORDS: usize = SLOT_WORDS + slots::SLOTS as usize * slots::WORDS;
 const BLOCK: usize = (SERIES_WORDS + series::COUNT * series::WORDS).next_multiple_of(PAGE);
@@ -93,7 +96,12 @@ impl<'a> Block<'a> {
 
     /// One bit for each slot that is taken.
     pub(super) fn taken(self) -> &'a [AtomicU64] {
-        &self.0[TAKEN..TAKEN + slots::SLOTS as usize / 64]
+        &self.0[TAKEN..GRPC]
+    }
+
+    /// How many gRPC calls ended with each status.
+    pub(super) fn grpc(self) -> &'a [AtomicU64] {
+        &self.0[GRPC..GRPC + GrpcCode::ALL.len()]
     }
 
     pub(super) fn slot(self, slot: u32) -> &'a [AtomicU64] {
@@ -107,5 +115,5 @@ impl<'a> Block<'a> {
     }
 }
 
-const _: () = assert!(TAKEN + slots::SLOTS as usize / 64 <= PAGE, "the maps fit into the first page");
+const _: () = assert!(GRPC + GrpcCode::ALL.len() <= PAGE, "the maps and counters fit into the first page");
 const _: () = assert!((Worker::Abandoned as usize) < TOUCHED, "the first words end before the map");

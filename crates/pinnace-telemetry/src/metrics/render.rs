@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
+use pinnace_types::GrpcCode;
+
 use super::layout::{Header, Worker};
 use super::series::{self, BOUNDS, SUM, WORDS};
 use super::{SLOTS, Table};
@@ -23,6 +25,7 @@ pub(super) fn render(table: &Table, service: &str) -> String {
     let service = escape(service);
     let mut text = String::with_capacity(4_096 + histograms.len() * 2_560);
     render_histograms(&mut text, &service, &histograms);
+    render_grpc(&mut text, table, &service);
     for (name, kind, help, value) in simple_metrics(table) {
         let _ =
             write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{service_name=\"{service}\"}} {value}\n");
@@ -58,6 +61,23 @@ fn render_histograms(text: &mut String, service: &str, histograms: &BTreeMap<usi
         let (seconds, nanos) = (words[SUM] / 1_000_000_000, words[SUM] % 1_000_000_000);
         let _ = writeln!(text, "{DURATION}_sum{{{labels}}} {seconds}.{nanos:09}");
         let _ = writeln!(text, "{DURATION}_count{{{labels}}} {count}");
+    }
+}
+
+/// Says nothing about a service that answers no gRPC calls.
+fn render_grpc(text: &mut String, table: &Table, service: &str) {
+    let count = |code: GrpcCode| {
+        let counters = table.blocks().map(|block| &block.grpc()[usize::from(code.number())]);
+        counters.map(|counter| counter.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    };
+    let counted: Vec<_> = GrpcCode::ALL.map(|code| (code, count(code))).into_iter().filter(|(_, n)| *n > 0).collect();
+    if counted.is_empty() {
+        return;
+    }
+    let name = "grpc_server_handled_total";
+    let _ = write!(text, "# HELP {name} gRPC calls that were answered, by their status.\n# TYPE {name} counter\n");
+    for (code, count) in counted {
+        let _ = writeln!(text, "{name}{{service_name=\"{service}\",grpc_code=\"{code}\"}} {count}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pinnace_types::RequestId;
+use pinnace_types::{GrpcCode, RequestId};
 
 use super::{MetricsError, ServiceMetrics, WorkerMetrics};
 
@@ -138,4 +138,20 @@ fn memory_of_another_build_and_a_worker_too_many_are_refused() {
         .map(|memory| (memory.descriptor().unwrap(), memory))
         .unwrap();
     assert!(matches!(WorkerMetrics::attach(descriptor, 0), Err(MetricsError::Foreign)));
+}
+
+#[test]
+fn grpc_calls_are_counted_by_their_status_over_all_workers() {
+    let service = service(2);
+    for (worker, code) in [(0, GrpcCode::Ok), (1, GrpcCode::Ok), (1, GrpcCode::NotFound)] {
+        let call = service.worker(worker).unwrap().begin(&id("a"));
+        call.count_grpc(code);
+        call.finish("POST", 200, Duration::ZERO);
+    }
+    let text = service.render_prometheus("a");
+    for line in ["{service_name=\"a\",grpc_code=\"OK\"} 2\n", "{service_name=\"a\",grpc_code=\"NOT_FOUND\"} 1\n"] {
+        assert!(text.contains(&format!("\ngrpc_server_handled_total{line}")), "{text}");
+    }
+    assert_eq!(text.matches("grpc_server_handled_total{").count(), 2, "only what happened");
+    assert!(!self::service(1).render_prometheus("a").contains("grpc"), "nor where there is no gRPC");
 }

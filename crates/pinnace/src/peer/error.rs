@@ -1,4 +1,5 @@
-//! Why another service gave no answer that can be used. As a response it is a problem document.
+//! Why another service gave no answer that can be used. As a response it is a problem document, as the end of a gRPC call a
+//! status.
 
 use std::time::Duration;
 
@@ -7,11 +8,14 @@ use http::StatusCode;
 use pinnace_http::problem_response;
 use pinnace_telemetry::current_request_id;
 use pinnace_types::{ErrorCode, InvalidName, Problem};
+use tonic::Status;
+
+use crate::grpc;
 
 /// A call that failed.
 ///
 /// A handler may return it: the caller gets a problem document with 502, 503 or 504 that names the service, and the log
-/// gets the reason.
+/// gets the reason. A gRPC handler may return it too: as a status it is `UNAVAILABLE`, `DEADLINE_EXCEEDED` or `INTERNAL`.
 #[derive(Debug, thiserror::Error)]
 #[error("{peer}: {kind}")]
 pub struct PeerError {
@@ -98,6 +102,10 @@ impl PeerError {
         }
     }
 
+    fn tell(&self) {
+        tracing::warn!(peer = self.peer, error = %self.kind, "a call failed");
+    }
+
     /// What the caller may know: which service, not why.
     fn detail(&self) -> String {
         let peer = &self.peer;
@@ -112,12 +120,19 @@ impl PeerError {
 
 impl IntoResponse for PeerError {
     fn into_response(self) -> Response {
-        tracing::warn!(peer = self.peer, error = %self.kind, "a call failed");
+        self.tell();
         let mut problem = Problem::new(self.code(), self.detail()).with_service(&self.peer);
         if let Some(id) = current_request_id() {
             problem = problem.with_request_id(id);
         }
         problem_response(&problem).map(axum::body::Body::new)
+    }
+}
+
+impl From<PeerError> for Status {
+    fn from(error: PeerError) -> Self {
+        error.tell();
+        grpc::status(error.code().grpc_code(), error.detail())
     }
 }
 
