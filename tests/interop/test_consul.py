@@ -44,6 +44,8 @@ def test_a_service_registers_is_found_and_leaves(consul: Consul) -> None:
     assert ids(consul, "WEB", tag=["v1", "blue"]) == ["web-1"]
     assert ids(consul, "web", filter_expr='Service.Meta.zone == "a" or Service.Port == 1') == ["web-1"]
     assert ids(consul, "web", filter_expr='"v2" in Service.Tags and Service.Meta is empty') == ["web-2"]
+    assert ids(consul, "web", filter_expr='Service.Meta.zone matches "^[a-c]$"') == ["web-1"]
+    assert ids(consul, "web", filter_expr="Service.ID not matches `-1$` and Node.Node == pinnace") == ["web-2"]
     _, services = consul.catalog.services()
     assert services == {"consul": [], "web": ["Blue", "v1", "v2"]}
     _, catalog = consul.catalog.service("web")

@@ -1,6 +1,7 @@
 //! The border: gives each request an id, checks who asks, hands it to the router, and writes problems.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use pinnace_http::{Body, Connection, Handler, problem_response};
 use pinnace_registry::{Caller, Consul, Eureka};
 use pinnace_telemetry::{REQUEST_ID_HEADER, new_request_id};
 use pinnace_types::{ErrorCode, RequestId};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 
 use crate::api;
@@ -21,6 +22,8 @@ use crate::refusal::Refusal;
 
 /// The bytes of a registration.
 const MAX_REGISTRATION: usize = 256 << 10;
+/// How long one may take to be there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers all requests of the hub.
 #[derive(Clone, Debug)]
@@ -46,7 +49,11 @@ impl Border {
             return if is_consul { Consul::refuse_unknown() } else { Eureka::refuse_unknown() };
         };
         let (head, body) = request.into_parts();
-        let body = match Limited::new(body, MAX_REGISTRATION).collect().await.map(Collected::to_bytes) {
+        let whole = Limited::new(body, MAX_REGISTRATION).collect();
+        let Ok(whole) = timeout(PATIENCE, whole).await else {
+            return if is_consul { Consul::refuse_late() } else { Eureka::refuse_late() };
+        };
+        let body = match whole.map(Collected::to_bytes) {
             Ok(body) => body,
             Err(_) if is_consul => return Consul::refuse_large(),
             Err(_) => return Eureka::refuse_large(),

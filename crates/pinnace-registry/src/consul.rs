@@ -69,6 +69,11 @@ impl Consul {
         Refused::new(StatusCode::FORBIDDEN, "ACL not found: send the token as X-Consul-Token").into_response()
     }
 
+    /// How a body is refused that takes too long to arrive.
+    pub fn refuse_late() -> Response<Bytes> {
+        Refused::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive").into_response()
+    }
+
     /// How a body beyond the bound is refused.
     pub fn refuse_large() -> Response<Bytes> {
         Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large").into_response()

@@ -72,6 +72,12 @@ pub enum StoreError {
     /// The registration is out of bounds.
     #[error(transparent)]
     Invalid(#[from] InvalidInstance),
+    /// What is registered takes as much memory as it may.
+    #[error("the registry is full: what clients register has at most {} MiB", limit >> 20)]
+    Heavy {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// There are as many instances as there may be.
     #[error("the registry is full: it holds at most {limit} instances")]
     Full {

@@ -11,6 +11,9 @@ use crate::entry::{Check, Entry, EntryKey, Face, Node};
 use crate::state::{Action, State};
 use crate::{Instance, Registration, StoreError};
 
+/// The bytes of all that clients register.
+const MAX_HELD: usize = 32 << 20;
+
 /// A state that nobody sees yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -75,6 +78,8 @@ impl Draft {
         if known.as_deref() == Some(&entry) {
             return Ok(());
         }
+        let (before, after) = (held(known.as_deref()), held(Some(&entry)));
+        self.hold(before, after)?;
         let index = self.touch();
         settle(&mut entry.checks, known.as_ref().map(|known| known.checks.as_slice()).unwrap_or_default(), Some(index));
         entry.modify_index = index;
@@ -98,6 +103,7 @@ impl Draft {
     /// Forgets an entry; says whether it was there.
     pub(crate) fn remove(&mut self, key: &EntryKey) -> bool {
         let Some(entry) = self.state.entries.remove(key) else { return false };
+        self.state.held -= held(Some(&entry));
         let index = self.touch();
         self.state.touch_service(&entry.service, index);
         self.state.remember(self.now, Action::Deleted, Arc::clone(&entry));
@@ -128,6 +134,7 @@ impl Draft {
         if known.as_deref() == Some(&node) {
             return Ok(());
         }
+        self.hold(known.as_ref().map_or(0, |known| known.bytes()), node.bytes())?;
         let index = self.touch();
         settle(&mut node.checks, &earlier, Some(index));
         node.modify_index = index;
@@ -146,9 +153,8 @@ impl Draft {
         for key in &on {
             self.remove(key);
         }
-        if self.state.nodes.remove(name).is_none() {
-            return !on.is_empty();
-        }
+        let Some(node) = self.state.nodes.remove(name) else { return !on.is_empty() };
+        self.state.held -= node.bytes();
         let index = self.touch();
         self.state.touch_nodes(index);
         self.dirty.insert(RowKey::Node(name.to_owned()));
@@ -211,11 +217,26 @@ impl Draft {
         Ok(())
     }
 
+    /// Takes room for what replaces something of `before` bytes, if there is any; what does not grow always has room.
+    const fn hold(&mut self, before: usize, after: usize) -> Result<(), StoreError> {
+        let held = self.state.held - before + after;
+        if after > before && held > MAX_HELD {
+            return Err(StoreError::Heavy { limit: MAX_HELD });
+        }
+        self.state.held = held;
+        Ok(())
+    }
+
     /// The index of this change.
     const fn touch(&mut self) -> u64 {
         self.touched = true;
         self.state.index + 1
     }
+}
+
+/// The bytes that count: what the supervisor knows has room of its own.
+fn held(entry: Option<&Entry>) -> usize {
+    entry.filter(|entry| entry.face != Face::System).map_or(0, Entry::bytes)
 }
 
 /// Gives checks the indexes of what they were, or of this change where they differ.

@@ -18,6 +18,8 @@ pub(crate) const MAX_VALUE: usize = 1024;
 pub(crate) const MAX_OUTPUT: usize = 4096;
 /// Tags, pairs of metadata, addresses.
 const MAX_ENTRIES: usize = 64;
+/// What a pair of texts takes besides their bytes.
+const PAIR: usize = 2 * size_of::<String>();
 /// Checks of one entry or node.
 pub(crate) const MAX_CHECKS: usize = 32;
 /// The check that says what the supervisor knows.
@@ -233,6 +235,23 @@ impl Entry {
         self.checks.iter().any(|check| check.id == id)
     }
 
+    /// About the memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let own = [&self.node, &self.service, &self.id, &self.address].map(String::len).iter().sum::<usize>();
+        let lease = self.lease.as_deref().map_or(0, |lease| {
+            size_of::<Lease>() + lease.host_name.len() + pairs(&lease.texts) + pairs(&lease.data_center_meta)
+        });
+        let addresses = self.tagged_addresses.iter().map(|(name, to)| name.len() + to.address.len() + PAIR);
+        size_of::<Self>()
+            + size_of::<EntryKey>()
+            + 2 * own
+            + self.tags.iter().chain(&self.processes).map(|text| text.len() + PAIR / 2).sum::<usize>()
+            + pairs(&self.meta)
+            + addresses.sum::<usize>()
+            + self.checks.iter().map(Check::bytes).sum::<usize>()
+            + lease
+    }
+
     /// Refuses what is empty, too long or cannot be shown.
     pub(crate) fn check(&self) -> Result<(), InvalidInstance> {
         for (what, text) in [("service name", &self.service), ("service id", &self.id), ("node name", &self.node)] {
@@ -259,6 +278,13 @@ impl Entry {
 }
 
 impl Node {
+    /// About the memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let own = 2 * self.name.len() + self.id.len() + self.address.len();
+        let pairs = pairs(&self.meta) + pairs(&self.tagged_addresses);
+        size_of::<Self>() + own + pairs + self.checks.iter().map(Check::bytes).sum::<usize>()
+    }
+
     /// Refuses what is empty, too long or cannot be shown.
     pub(crate) fn check(&self) -> Result<(), InvalidInstance> {
         check_text("node name", &self.name)?;
@@ -273,6 +299,19 @@ impl Node {
 }
 
 impl Check {
+    fn bytes(&self) -> usize {
+        let target = match &self.kind {
+            CheckKind::Probe(Probe { target: Target::Http { path, headers, .. }, .. }) => {
+                let fields = headers.iter().map(|(name, values)| {
+                    name.len() + PAIR + values.iter().map(|value| value.len() + PAIR / 2).sum::<usize>()
+                });
+                path.len() + fields.sum::<usize>()
+            }
+            _ => 0,
+        };
+        size_of::<Self>() + self.id.len() + self.name.len() + self.notes.len() + self.output.len() + target
+    }
+
     /// A check of which nothing is known but how it stands.
     pub(crate) fn told(id: &str, status: Health) -> Self {
         Self {
@@ -367,6 +406,10 @@ pub(crate) fn maintenance_check(id: &str) -> String {
 /// At most so many bytes of a text, whole characters.
 pub(crate) fn shortened(text: &str, limit: usize) -> String {
     text[..text.floor_char_boundary(limit)].to_owned()
+}
+
+fn pairs(meta: &BTreeMap<String, String>) -> usize {
+    meta.iter().map(|(key, value)| key.len() + value.len() + PAIR).sum()
 }
 
 fn check_text(what: &'static str, text: &str) -> Result<(), InvalidInstance> {

@@ -72,6 +72,11 @@ impl Eureka {
         response
     }
 
+    /// How a body is refused that takes too long to arrive.
+    pub fn refuse_late() -> Response<Bytes> {
+        Refused::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive").into_response()
+    }
+
     /// How a body beyond the bound is refused.
     pub fn refuse_large() -> Response<Bytes> {
         Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large").into_response()
@@ -219,7 +224,7 @@ fn is_shown(state: &State, key: &EntryKey) -> bool {
 }
 
 fn nothing() -> Refused {
-    Refused::not_found("")
+    Refused::not_found("there is no such application or instance")
 }
 
 fn done() -> Response<Bytes> {

@@ -210,7 +210,7 @@ async fn act(registry: &Registry, due: Due) {
             // It may have said that it lives in the meantime.
             if is_over(&beats, key, *term) {
                 let output = format!("nothing was heard for {} s", term.as_secs_f64());
-                set_health(draft, key, Health::Critical, Some(output));
+                set_health(draft, key, Health::Critical, Some(&output));
             }
         }
         for (key, term) in &lapsed {
@@ -239,26 +239,35 @@ fn is_over(beats: &Beats, key: &BeatKey, term: Duration) -> bool {
     beats.last(key) + term <= Instant::now()
 }
 
-/// Says how a check stands from now on; says whether there is such a check.
-pub(crate) fn set_health(draft: &mut Draft, key: &BeatKey, health: Health, output: Option<String>) -> bool {
-    let change = |checks: &mut [Check]| {
+/// Says how a check stands from now on; says whether there is such a check. Where there is no room for its output it is left
+/// out: how the check stands is told in any case.
+pub(crate) fn set_health(draft: &mut Draft, key: &BeatKey, health: Health, output: Option<&str>) -> bool {
+    let change = |checks: &mut [Check], output: Option<&str>| {
         let Some(check) = checks.iter_mut().find(|check| Some(&check.id) == key.check.as_ref()) else { return false };
         check.status = health;
         if let Some(output) = output {
-            check.output = output;
+            output.clone_into(&mut check.output);
         }
         true
     };
-    match &key.of {
-        Owner::Entry(of) => {
-            let Some(mut entry) = draft.state().entries.get(of).map(|entry| Entry::clone(entry)) else { return false };
-            change(&mut entry.checks) && draft.put(entry).is_ok()
-        }
-        Owner::Node(of) => {
-            let Some(mut node) = draft.state().nodes.get(of).map(|node| Node::clone(node)) else { return false };
-            change(&mut node.checks) && draft.put_node(node).is_ok()
+    for output in [output, Some("")] {
+        let put = match &key.of {
+            Owner::Entry(of) => {
+                let Some(mut entry) = draft.state().entries.get(of).map(|entry| Entry::clone(entry)) else {
+                    return false;
+                };
+                change(&mut entry.checks, output) && draft.put(entry).is_ok()
+            }
+            Owner::Node(of) => {
+                let Some(mut node) = draft.state().nodes.get(of).map(|node| Node::clone(node)) else { return false };
+                change(&mut node.checks, output) && draft.put_node(node).is_ok()
+            }
+        };
+        if put {
+            return true;
         }
     }
+    false
 }
 
 // ---- asking ----
@@ -276,7 +285,7 @@ async fn asking_task(registry: Registry, key: BeatKey, check: Check, probe: Prob
         let Some(told) = health_of(&registry.store().now(), &key) else { return };
         if damping.decides(told, seen, &check, Instant::now()) {
             let (key, output) = (key.clone(), crate::entry::shortened(&output, crate::entry::MAX_OUTPUT));
-            let changed = registry.store().change(move |draft| set_health(draft, &key, seen, Some(output)));
+            let changed = registry.store().change(move |draft| set_health(draft, &key, seen, Some(&output)));
             if let Err(error) = changed.await {
                 tracing::error!(error = %error, "the registry could not be written");
             }

@@ -81,7 +81,9 @@ impl From<crate::StoreError> for Refused {
     fn from(error: crate::StoreError) -> Self {
         match error {
             crate::StoreError::Invalid(invalid) => Self::bad(invalid.to_string()),
-            crate::StoreError::Full { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
+            crate::StoreError::Full { .. } | crate::StoreError::Heavy { .. } => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string())
+            }
             other => {
                 tracing::error!(error = %other, "the registry could not be written");
                 Self::new(

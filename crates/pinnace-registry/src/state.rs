@@ -14,6 +14,8 @@ use crate::entry::{Entry, EntryKey, Face, Node};
 const MAX_POSITIONS: usize = 20_000;
 /// Changes that are remembered for those who ask for differences.
 const MAX_RECENT: usize = 4_000;
+/// The bytes of their entries: whoever asks too late for a difference asks for everything.
+const MAX_RECENT_BYTES: usize = 8 << 20;
 
 /// A moment of the registry.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +27,14 @@ pub(crate) struct State {
     /// Everything that is registered, the system's instances too.
     pub(crate) entries: BTreeMap<Arc<EntryKey>, Arc<Entry>>,
     pub(crate) nodes: BTreeMap<String, Arc<Node>>,
+    /// The bytes of what clients have registered, entries and nodes.
+    pub(crate) held: usize,
     /// The last changes, oldest first.
     pub(crate) recent: VecDeque<Recent>,
     /// How many changes were ever remembered.
     pub(crate) recent_total: u64,
+    /// The bytes of the entries among them.
+    recent_bytes: usize,
     /// The index of the last change of each service, by its name in small letters.
     positions: HashMap<String, u64>,
     /// The index of the last change of any node.
@@ -143,11 +149,13 @@ impl State {
     }
 
     pub(crate) fn remember(&mut self, at: Timestamp, action: Action, entry: Arc<Entry>) {
-        if self.recent.len() >= MAX_RECENT {
-            self.recent.pop_front();
-        }
         self.recent_total += 1;
+        self.recent_bytes += entry.bytes();
         self.recent.push_back(Recent { at, action, entry });
+        while self.recent.len() > MAX_RECENT || self.recent_bytes > MAX_RECENT_BYTES {
+            let Some(oldest) = self.recent.pop_front() else { break };
+            self.recent_bytes -= oldest.entry.bytes();
+        }
     }
 }
 

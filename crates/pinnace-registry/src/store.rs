@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::database::{Contents, Database, quarantine};
 use crate::draft::Draft;
-use crate::entry::Entry;
+use crate::entry::{Entry, Face, Node};
 use crate::state::{Scope, State};
 use crate::{Instance, Registration, StoreError};
 
@@ -305,6 +305,9 @@ fn restored(contents: Contents, node: &str) -> State {
     for entry in contents.entries {
         state.entries.insert(Arc::new(entry.key()), Arc::new(entry));
     }
+    let clients = state.entries.values().filter(|entry| entry.face != Face::System);
+    state.held =
+        clients.map(|entry| entry.bytes()).sum::<usize>() + contents.nodes.iter().map(Node::bytes).sum::<usize>();
     state.nodes.extend(contents.nodes.into_iter().map(|node| (node.name.clone(), Arc::new(node))));
     state
 }

@@ -9,7 +9,8 @@ use pinnace_registry::{Caller, Registry, RegistryConfig, Store, StoreConfig};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::{collection, proptest};
 
-const LIMIT: usize = 32;
+const LIMIT: usize = 1_000;
+const MIB: usize = 1 << 20;
 
 struct Faces {
     registry: Registry,
@@ -160,4 +161,35 @@ fn no_more_is_registered_than_there_is_room_for() {
         let expected = if number < LIMIT { StatusCode::OK } else { StatusCode::INSUFFICIENT_STORAGE };
         assert_eq!(status, Some(expected), "{number}");
     }
+}
+
+#[test]
+fn no_more_bytes_are_registered_than_there_is_room_for() {
+    let faces = Faces::new();
+    // Each is within the bounds of one registration.
+    let meta: Vec<_> = (0..64).map(|number| format!("\"k{number}\":\"{}\"", "x".repeat(1_000))).collect();
+    let put = |number: usize| {
+        let check = r#"{"TTL":"10s","Status":"passing"}"#;
+        let body =
+            format!(r#"{{"Name":"web","ID":"web-{number}","Port":1,"Check":{check},"Meta":{{{}}}}}"#, meta.join(","));
+        faces.send("PUT", "/v1/agent/service/register", "application/json", body.as_bytes()).unwrap()
+    };
+    let fitted = (0..LIMIT).take_while(|number| put(*number) == StatusCode::OK).count();
+    let bytes = fitted * 64 * 1_000;
+    assert!(bytes > 16 * MIB && bytes < 32 * MIB, "{fitted} fitted");
+    assert_eq!(put(fitted), StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!(put(0), StatusCode::OK, "who is there already may say so again");
+    let fail = format!("/v1/agent/check/fail/service:web-0?note={}", "y".repeat(4_000));
+    for number in 1..=20 {
+        assert_eq!(faces.send("PUT", &fail.replace("web-0", &format!("web-{number}")), "", b""), Some(StatusCode::OK));
+    }
+    let (head, ()) = Request::get("/v1/health/state/critical").body(()).unwrap().into_parts();
+    let answer = faces.runtime.block_on(faces.registry.consul().answer(&Caller::Operator, &head, Bytes::new()));
+    let critical: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(critical.as_array().unwrap().len(), 20, "how checks stand is told without room for their output");
+    for number in 0..fitted {
+        let path = format!("/v1/agent/service/deregister/web-{number}");
+        assert_eq!(faces.send("PUT", &path, "", b""), Some(StatusCode::OK));
+    }
+    assert_eq!((0..LIMIT).take_while(|number| put(*number) == StatusCode::OK).count(), fitted, "room is given back");
 }

@@ -170,14 +170,17 @@ impl Consul {
         let Some(service) = fields.text("serviceid")? else {
             asked.check_operator()?;
             let check = checks::read(&mut fields, &id, name, "")?;
-            self.registry.beats().beat(BeatKey { of: Owner::Node(own), check: Some(check.id.clone()) });
+            let beats = self.registry.beats().clone();
+            let key = BeatKey { of: Owner::Node(own), check: Some(check.id.clone()) };
             self.registry
                 .store()
                 .change(move |draft| {
                     let mut node = Node::clone(&shapes::node_of(draft.state(), draft.own_node()));
                     node.checks.retain(|known| known.id != check.id);
                     node.checks.push(check);
-                    draft.put_node(node)
+                    draft.put_node(node)?;
+                    beats.beat(key);
+                    Ok::<_, crate::StoreError>(())
                 })
                 .await??;
             return Ok(done());
@@ -189,14 +192,17 @@ impl Consul {
         asked.check_write(&entry.service)?;
         let check = checks::read(&mut fields, &id, name, &entry.address)?;
         let key = entry.key();
-        self.registry.beats().beat(BeatKey { of: Owner::Entry(key.clone()), check: Some(check.id.clone()) });
+        let beats = self.registry.beats().clone();
+        let alive = BeatKey { of: Owner::Entry(key.clone()), check: Some(check.id.clone()) };
         self.registry
             .store()
             .change(move |draft| {
                 draft.amend(&key, |entry| {
                     entry.checks.retain(|known| known.id != check.id);
                     entry.checks.push(check);
-                })
+                })?;
+                beats.beat(alive);
+                Ok::<_, crate::StoreError>(())
             })
             .await??;
         Ok(done())
@@ -235,7 +241,7 @@ impl Consul {
         self.registry.beats().beat(key.clone());
         let output = shortened(output, MAX_OUTPUT);
         if check.status != health || check.output != output {
-            self.registry.store().change(move |draft| set_health(draft, &key, health, Some(output))).await?;
+            self.registry.store().change(move |draft| set_health(draft, &key, health, Some(&output))).await?;
         }
         Ok(done())
     }

@@ -1,9 +1,10 @@
 //! Expressions of `?filter=`, over the JSON that would be answered: `Service.Port == 8080 and "v1" in Service.Tags`.
 //!
-//! Served are `==`, `!=`, `in`, `not in`, `contains`, `not contains`, `is empty`, `is not empty`, `and`, `or`, `not` and
-//! parentheses; `matches` is not.
+//! Served are `==`, `!=`, `in`, `not in`, `contains`, `not contains`, `matches`, `not matches`, `is empty`, `is not empty`,
+//! `and`, `or`, `not` and parentheses. What `matches` is given takes time linear in the text, whatever it is.
 
 use http::StatusCode;
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::query::Refused;
@@ -12,9 +13,11 @@ use crate::query::Refused;
 const FREE: [&str; 6] = ["Meta", "ServiceMeta", "NodeMeta", "TaggedAddresses", "ServiceTaggedAddresses", "Definition"];
 const MAX_LENGTH: usize = 4096;
 const MAX_DEPTH: usize = 64;
+/// The bytes of a compiled regular expression.
+const MAX_REGEX: usize = 256 << 10;
 
 /// A parsed expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Filter {
     And(Box<Self>, Box<Self>),
     Or(Box<Self>, Box<Self>),
@@ -22,6 +25,7 @@ pub(super) enum Filter {
     Equal(Vec<String>, String),
     Contains(Vec<String>, String),
     Empty(Vec<String>),
+    Matches(Vec<String>, Regex),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +79,9 @@ impl Filter {
                 Some(Value::String(text)) => text.contains(wanted.as_str()),
                 _ => false,
             },
+            Self::Matches(path, regex) => {
+                find(item, path)?.and_then(Value::as_str).is_some_and(|text| regex.is_match(text))
+            }
             Self::Empty(path) => match find(item, path)? {
                 Some(Value::Array(values)) => values.is_empty(),
                 Some(Value::Object(members)) => members.is_empty(),
@@ -148,9 +155,14 @@ impl Parser {
             return Ok(negated(is_not, Filter::Contains(path(&first)?, self.text()?)));
         }
         if self.word("matches") {
-            return Err(refused("`matches` is not served"));
+            let text = self.text()?;
+            let built = RegexBuilder::new(&text).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
+            let regex = built.map_err(|_| refused("the regular expression is not understood, or too large"))?;
+            return Ok(negated(is_not, Filter::Matches(path(&first)?, regex)));
         }
-        Err(refused("==, !=, in, not in, contains, not contains, is empty or is not empty is expected"))
+        Err(refused(
+            "==, !=, in, not in, contains, not contains, matches, not matches, is empty or is not empty is expected",
+        ))
     }
 
     fn text(&mut self) -> Result<String, Refused> {
@@ -279,6 +291,9 @@ mod tests {
             ("Service.Meta.absent != c", true),
             (r#""a.b" in Service.Meta"#, true),
             ("Service.EnableTagOverride == false", true),
+            (r#"Service.ID matches "^web [0-9]+$""#, true),
+            ("Service.ID not matches `^web`", false),
+            ("Service.Meta.absent matches `.*`", false),
         ] {
             assert_eq!(Filter::parse(text).unwrap().is_true_of(&item).unwrap(), expected, "{text}");
         }
@@ -289,9 +304,22 @@ mod tests {
     fn nonsense_is_an_error_and_never_a_crash() {
         let deep = format!("{}a == b{}", "(".repeat(2000), ")".repeat(2000));
         let nots = format!("{} a == b", "not ".repeat(900));
-        for text in
-            ["", "a", "a ==", "a == b c", "(a == b", "a = b", "\"a", "a is", "a matches b", "[", "== ==", &deep, &nots]
-        {
+        for text in [
+            "",
+            "a",
+            "a ==",
+            "a == b c",
+            "(a == b",
+            "a = b",
+            "\"a",
+            "a is",
+            "a matches `(`",
+            "a matches `(\\w{99}){99}`",
+            "[",
+            "== ==",
+            &deep,
+            &nots,
+        ] {
             let parsed = Filter::parse(text);
             assert!(parsed.is_err() || parsed.unwrap().is_true_of(&json!({})).is_err(), "{text}");
         }

@@ -27,9 +27,9 @@ impl Consul {
         if let Some(known) = own_entry(&self.registry.store().now(), &node, &id) {
             asked.check_write(&known.service)?;
         }
-        for check in &entry.checks {
-            self.registry.beats().beat(BeatKey { of: Owner::Entry(entry.key()), check: Some(check.id.clone()) });
-        }
+        let beats = self.registry.beats().clone();
+        let of = |check: &Check| BeatKey { of: Owner::Entry(entry.key()), check: Some(check.id.clone()) };
+        let alive: Vec<_> = entry.checks.iter().map(of).collect();
         self.registry
             .store()
             .change(move |draft| {
@@ -41,7 +41,11 @@ impl Consul {
                     }
                 }
                 entry.processes = draft.state().processes_of(&entry);
-                draft.put(entry)
+                draft.put(entry)?;
+                for key in alive {
+                    beats.beat(key);
+                }
+                Ok::<_, crate::StoreError>(())
             })
             .await??;
         Ok(done())

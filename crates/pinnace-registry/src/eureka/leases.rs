@@ -21,7 +21,7 @@ impl Eureka {
     pub(super) async fn register(&self, app: &str, asked: &Asked<'_>) -> Answered {
         asked.check_write(app)?;
         let entry = read(app, asked, self.registry.store().node())?;
-        self.registry.beats().beat(lease_key(&entry));
+        let (beats, alive) = (self.registry.beats().clone(), lease_key(&entry));
         self.registry
             .store()
             .change(move |draft| {
@@ -43,7 +43,9 @@ impl Eureka {
                 }
                 entry.processes = draft.state().processes_of(&entry);
                 settle(&mut entry);
-                draft.put(entry)
+                draft.put(entry)?;
+                beats.beat(alive);
+                Ok::<_, crate::StoreError>(())
             })
             .await??;
         Ok(bare(StatusCode::NO_CONTENT))
