@@ -6,7 +6,8 @@ use pinnace_types::{Secret, environment};
 
 use crate::consul::InvalidToken;
 use crate::{
-    ConsulRegistry, Endpoint, EurekaConfig, EurekaRegistry, InvalidRegistryAddress, Registry, RegistryAddress,
+    ConsulRegistry, Endpoint, EurekaConfig, EurekaLocation, EurekaRegistry, InvalidRegistryAddress, Registry,
+    RegistryAddress,
 };
 
 /// Where a Consul agent is by default, as Consul's own tools have it.
@@ -38,33 +39,54 @@ pub fn connect(
     address: &RegistryAddress,
     lookup: impl Fn(&str) -> Option<String>,
 ) -> Result<Arc<dyn Registry>, ConnectError> {
-    let given = |variable: &str| lookup(variable).filter(|value| !value.trim().is_empty());
     match address {
-        RegistryAddress::Consul(place) => {
-            let agent = match place {
-                Some(agent) => agent.clone(),
-                None => consul_agent(given(environment::CONSUL_HTTP_ADDR))?,
-            };
-            let token = given(environment::CONSUL_HTTP_TOKEN).map(Secret::new);
+        RegistryAddress::Consul(agent) => {
+            let token = given(&lookup, environment::CONSUL_HTTP_TOKEN).map(Secret::new);
+            let agent = consul(agent.as_ref(), lookup)?;
             let registry = ConsulRegistry::try_new(agent, token.as_ref()).map_err(ConnectError::Token)?;
             Ok(Arc::new(registry))
         }
-        RegistryAddress::Eureka(place) => {
-            let location = if let Some(location) = place {
-                location.clone()
-            } else {
-                let text = given(environment::EUREKA_SERVER).unwrap_or_else(|| EUREKA.to_owned());
-                RegistryAddress::eureka_location(&text)
-                    .map_err(|source| ConnectError::Variable { variable: environment::EUREKA_SERVER, source })?
-            };
+        RegistryAddress::Eureka(location) => {
+            let location = eureka(location.as_ref(), lookup)?;
             Ok(Arc::new(EurekaRegistry::new(&location, EurekaConfig::default())))
         }
     }
 }
 
-fn consul_agent(given: Option<String>) -> Result<Endpoint, ConnectError> {
-    RegistryAddress::consul_endpoint(&given.unwrap_or_else(|| CONSUL.to_owned()))
+impl RegistryAddress {
+    /// Where the registry is; an address that names no place is looked up as [`connect()`] does it.
+    pub fn place(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<Endpoint, ConnectError> {
+        match self {
+            Self::Consul(agent) => consul(agent.as_ref(), lookup),
+            Self::Eureka(location) => Ok(eureka(location.as_ref(), lookup)?.endpoint),
+        }
+    }
+}
+
+fn consul(agent: Option<&Endpoint>, lookup: impl Fn(&str) -> Option<String>) -> Result<Endpoint, ConnectError> {
+    if let Some(agent) = agent {
+        return Ok(agent.clone());
+    }
+    let text = given(lookup, environment::CONSUL_HTTP_ADDR).unwrap_or_else(|| CONSUL.to_owned());
+    RegistryAddress::consul_endpoint(&text)
         .map_err(|source| ConnectError::Variable { variable: environment::CONSUL_HTTP_ADDR, source })
+}
+
+fn eureka(
+    location: Option<&EurekaLocation>,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<EurekaLocation, ConnectError> {
+    if let Some(location) = location {
+        return Ok(location.clone());
+    }
+    let text = given(lookup, environment::EUREKA_SERVER).unwrap_or_else(|| EUREKA.to_owned());
+    RegistryAddress::eureka_location(&text)
+        .map_err(|source| ConnectError::Variable { variable: environment::EUREKA_SERVER, source })
+}
+
+/// The value of a variable; an empty one is none.
+fn given(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> Option<String> {
+    lookup(variable).filter(|value| !value.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -90,6 +112,8 @@ mod tests {
         assert_eq!(connected("eureka", &eureka), "EurekaRegistry(127.0.0.1:7070)");
         assert_eq!(connected("eureka", &[]), "EurekaRegistry(127.0.0.1:8761)");
         assert_eq!(connected("eureka://a:1", &eureka), "EurekaRegistry(a:1)");
+        let place = RegistryAddress::Eureka(None).place(|_| Some("http://x:y@h:1/eureka/".to_owned())).unwrap();
+        assert_eq!(place.authority(), "h:1");
     }
 
     #[test]

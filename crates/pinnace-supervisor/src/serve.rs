@@ -4,8 +4,11 @@
 //! swaps a whole generation on a reload: the new workers answer before the old ones drain.
 //!
 //! Where to read next: `pool` is the owner of all workers and decides what happens; `worker` is one process;
-//! `interpreter` finds out which Python and which runtime folder; `report` is how all this is told.
+//! `interpreter` finds out which Python and which runtime folder; `announcer` keeps the instance in a registry; `report` is
+//! how all this is told.
 
+mod advertise;
+mod announcer;
 mod config;
 mod error;
 mod interpreter;
@@ -17,10 +20,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pinnace_os::{LifetimeEnd, SERVICE_SOCKET, family, inherited_listeners, inherited_status, listen};
+use pinnace_os::{
+    INSTANCE_SOCKET, InheritedListener, LifetimeEnd, SERVICE_SOCKET, family, inherited_listeners, inherited_status,
+    listen,
+};
 use pinnace_telemetry::ServiceMetrics;
 
-pub use config::ServeConfig;
+pub use advertise::{Advertise, InvalidAdvertise};
+pub use config::{RegistrationConfig, ServeConfig};
 pub use error::ServeError;
 pub(crate) use interpreter::Candidate;
 pub use interpreter::{Interpreter, InterpreterError};
@@ -48,7 +55,7 @@ pub async fn run(config: ServeConfig) -> Result<(), ServeError> {
     let metrics = ServiceMetrics::create(slots, Timestamp::now()).map_err(ServeError::Metrics)?;
     let changes = changes(&config)?;
     let report = Report::new(&config, sockets[0].local, status);
-    let pool = Pool::new(config, interpreter, sockets, metrics, report);
+    let pool = Pool::try_new(config, interpreter, sockets, metrics, report)?;
     let end = pool.run(signals, lifetime, changes).await;
     family::kill_descendants();
     end
@@ -125,21 +132,26 @@ struct Socket {
     name: String,
     local: SocketAddr,
     listener: std::net::TcpListener,
+    /// Whether callers choose this instance by it: no other instance listens there, or a registry names it.
+    is_own: bool,
 }
 
 fn sockets(config: &ServeConfig) -> Result<Vec<Socket>, ServeError> {
     let inherited = inherited_listeners().map_err(ServeError::System)?;
+    let is_registered = config.registration.is_some();
     if inherited.is_empty() {
         let address = SocketAddr::new(config.host, config.port);
-        let socket = listen(address).map_err(|source| ServeError::Listen { address, source })?;
-        let local = socket.local_addr().map_err(ServeError::System)?;
-        return Ok(vec![Socket { name: SERVICE_SOCKET.to_owned(), local, listener: socket }]);
+        let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
+        let local = listener.local_addr().map_err(ServeError::System)?;
+        return Ok(vec![Socket { name: SERVICE_SOCKET.to_owned(), local, listener, is_own: is_registered }]);
     }
+    let is_alone = inherited.len() == 1;
     inherited
         .into_iter()
-        .map(|inherited| {
-            let local = inherited.socket.local_addr().map_err(ServeError::System)?;
-            Ok(Socket { name: inherited.name, local, listener: inherited.socket })
+        .map(|InheritedListener { name, socket: listener }| {
+            let local = listener.local_addr().map_err(ServeError::System)?;
+            let is_own = name == INSTANCE_SOCKET || (is_registered && is_alone);
+            Ok(Socket { name, local, listener, is_own })
         })
         .collect()
 }

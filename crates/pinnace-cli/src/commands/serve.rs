@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use pinnace_supervisor::serve::{self, ServeConfig, ServeError};
+use pinnace_discovery::InvalidRegistryAddress;
+use pinnace_supervisor::serve::{self, Advertise, RegistrationConfig, ServeConfig, ServeError};
 use pinnace_types::worker::{Interface, Lifespan, LogFormat};
 use pinnace_types::{ByteSize, ExitCode, HumanDuration, environment};
 
@@ -64,6 +65,20 @@ pub(crate) struct ServeArgs {
     /// The service's name in logs and metrics [default: the folder's name]
     #[arg(long)]
     name: Option<String>,
+    /// The registry to register with: `consul`, `consul://HOST:PORT`, `eureka` or
+    /// `eureka://[USER:PASSWORD@]HOST:PORT[/PATH]` [default: `$PINNACE_REGISTRY`, else none]
+    #[arg(long, value_name = "ADDRESS")]
+    registry: Option<String>,
+    /// Where others reach this instance [default: the address listened on; where that is all of them, the one that leads to
+    /// the registry]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    advertise: Option<Advertise>,
+    /// A word in the registry by which callers choose, such as `canary`; may be given several times
+    #[arg(long, value_name = "TAG", value_parser = tag)]
+    tag: Vec<String>,
+    /// This instance's share of the requests beside the others', 1 to 65535
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    weight: u32,
     /// How log lines look [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     log_format: Option<LogFormatArg>,
@@ -112,6 +127,7 @@ impl ServeArgs {
             Complaint::new(ExitCode::Application, error.to_string())
                 .with_hint("name the application's folder with --app-dir")
         })?;
+        let registration = self.registration()?;
         let folder = app_dir.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(ServeConfig {
             target: self.target,
@@ -131,8 +147,27 @@ impl ServeArgs {
             reload: self.reload,
             ready_timeout: self.ready_timeout.as_duration(),
             grace: self.grace.as_duration(),
+            registration,
             ..ServeConfig::new(self.name.unwrap_or(folder), app_dir)
         })
+    }
+}
+
+impl ServeArgs {
+    fn registration(&self) -> Result<Option<RegistrationConfig>, Complaint> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (origin, text) = match (&self.registry, variable(environment::REGISTRY)) {
+            (Some(given), _) => ("--registry", given.clone()),
+            (None, Some(set)) => (environment::REGISTRY, set),
+            (None, None) => return Ok(None),
+        };
+        // What was given is not repeated: there may be a password in it.
+        let registry = text
+            .parse()
+            .map_err(|error: InvalidRegistryAddress| Complaint::new(ExitCode::Usage, format!("{origin}: {error}")))?;
+        let advertise = self.advertise.clone();
+        let instance = variable(environment::INSTANCE);
+        Ok(Some(RegistrationConfig { registry, advertise, instance, tags: self.tag.clone(), weight: self.weight }))
     }
 }
 
@@ -163,6 +198,12 @@ impl LogFormatArg {
             Self::Json => LogFormat::Json,
         }
     }
+}
+
+/// Eureka has no tags of its own, so they are joined by commas there.
+fn tag(text: &str) -> Result<String, &'static str> {
+    let is_plain = !text.is_empty() && text.len() <= 255 && !text.contains(|c: char| c == ',' || c.is_control());
+    if is_plain { Ok(text.to_owned()) } else { Err("a tag is a word of at most 255 bytes without a comma") }
 }
 
 fn complaint(error: &ServeError) -> Complaint {

@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pinnace_discovery::RegistryAddress;
 use pinnace_types::ByteSize;
 use pinnace_types::worker::{Interface, Lifespan, LogFormat};
+
+use super::Advertise;
 
 /// The settings of one hosted application.
 #[derive(Clone, Debug)]
@@ -50,6 +53,24 @@ pub struct ServeConfig {
     pub linger: Duration,
     /// How long requests may take to finish once their worker drains. Default: 30 s.
     pub grace: Duration,
+    /// The registry that the instance registers with. Default: none.
+    pub registration: Option<RegistrationConfig>,
+}
+
+/// How an instance registers by itself. The name of its service has to be a host name label then.
+#[derive(Clone, Debug)]
+pub struct RegistrationConfig {
+    /// The registry.
+    pub registry: RegistryAddress,
+    /// Where others reach the instance. Default: where it listens; where that is on all addresses, the one from which this
+    /// machine would speak to the registry.
+    pub advertise: Option<Advertise>,
+    /// The instance's id. Default: the service's name, the host and the port, joined by `-`.
+    pub instance: Option<String>,
+    /// Words by which callers choose. Default: none.
+    pub tags: Vec<String>,
+    /// The share of the requests beside other instances', 1 to 65 535. Default: 1.
+    pub weight: u32,
 }
 
 impl ServeConfig {
@@ -76,6 +97,7 @@ impl ServeConfig {
             ready_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(6),
             grace: Duration::from_secs(30),
+            registration: None,
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 
+use pinnace_discovery::ConnectError;
 use pinnace_telemetry::MetricsError;
-use pinnace_types::ExitCode;
 use pinnace_types::worker::{Failure, FailureKind};
+use pinnace_types::{ExitCode, InvalidName};
 
 use super::interpreter::InterpreterError;
 
@@ -36,6 +37,12 @@ pub enum ServeError {
     /// The shared metrics could not be made.
     #[error("cannot make the shared metrics: {0}")]
     Metrics(MetricsError),
+    /// The service's name cannot stand in a registry.
+    #[error("the service cannot be registered under its name: {0}")]
+    Name(InvalidName),
+    /// The address of the registry leads nowhere.
+    #[error(transparent)]
+    Registry(ConnectError),
     /// The operating system refused something that it should not.
     #[error("the operating system refused: {0}")]
     System(io::Error),
@@ -52,6 +59,7 @@ impl ServeError {
                 FailureKind::Interpreter => ExitCode::Interpreter,
                 FailureKind::Lifespan | FailureKind::Died => ExitCode::NotReady,
             },
+            Self::Name(_) | Self::Registry(_) => ExitCode::Usage,
             Self::Listen { .. } | Self::Watch { .. } | Self::Metrics(_) | Self::System(_) => ExitCode::Failure,
         }
     }
@@ -61,7 +69,12 @@ impl ServeError {
         match self {
             Self::Application(failure) => failure.detail.clone(),
             Self::Interpreter(error) => error.detail(),
-            Self::Listen { .. } | Self::Watch { .. } | Self::Metrics(_) | Self::System(_) => Vec::new(),
+            Self::Listen { .. }
+            | Self::Watch { .. }
+            | Self::Metrics(_)
+            | Self::Name(_)
+            | Self::Registry(_)
+            | Self::System(_) => Vec::new(),
         }
     }
 
@@ -78,7 +91,8 @@ impl ServeError {
             Self::Application(failure) => failure.hint.clone(),
             Self::Interpreter(error) => Some(error.hint()),
             Self::Watch { hint } => Some(hint.clone()),
-            Self::Listen { .. } | Self::Metrics(_) | Self::System(_) => None,
+            Self::Name(_) => Some("name the service with --name".to_owned()),
+            Self::Listen { .. } | Self::Metrics(_) | Self::Registry(_) | Self::System(_) => None,
         }
     }
 }

@@ -16,6 +16,7 @@ use pinnace_types::worker::{Failure, FailureKind, WorkerEvent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::announcer::Announcer;
 use super::report::Report;
 use super::worker::{Event, Leaves, Stage, Worker};
 use super::{Changes, Interpreter, ServeConfig, ServeError, Socket};
@@ -24,6 +25,9 @@ use crate::signals::{Asked, Signals};
 
 /// Generations that may live side by side: one answers, one starts, the others drain. A reload waits where all are taken.
 pub(super) const GENERATIONS: u32 = 8;
+
+/// An instance that has left its registry still answers for this long those who do not know it yet, at a stop.
+const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// All workers and what is known of them.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(super) struct Pool {
     /// The metrics' memory, to be handed on.
     shared: OwnedFd,
     report: Report,
+    /// Where there is a registry to be in.
+    announcer: Option<Announcer>,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     workers: Vec<Worker>,
     next_id: u64,
@@ -72,21 +78,28 @@ enum Reload {
 }
 
 impl Pool {
-    pub(super) fn new(
+    pub(super) fn try_new(
         config: ServeConfig,
         interpreter: Interpreter,
         sockets: Vec<Socket>,
         (metrics, shared): (ServiceMetrics, OwnedFd),
         report: Report,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, ServeError> {
+        let events = mpsc::channel(256);
+        let named = sockets.iter().find(|socket| socket.is_own).unwrap_or(&sockets[0]).local;
+        let registration = config.registration.clone();
+        let announcer =
+            registration.map(|registration| Announcer::start(&config.name, named, registration, events.0.clone()));
+        let announcer = announcer.transpose()?;
+        Ok(Self {
             config,
             interpreter,
             sockets,
             metrics,
             shared,
             report,
-            events: mpsc::channel(256),
+            announcer,
+            events,
             workers: Vec::new(),
             next_id: 0,
             current: 0,
@@ -96,7 +109,7 @@ impl Pool {
             backoff: Backoff::new(),
             ending: Ending::None,
             told_loaded: false,
-        }
+        })
     }
 
     /// Runs until all workers have ended because they were told to, or until the application cannot be started.
@@ -160,9 +173,14 @@ impl Pool {
                     self.start_later(Duration::ZERO);
                 }
             }
+            Event::Registry(news) => self.report.registry(&news),
+            Event::Left => self.let_go(),
         }
         self.begin_reload();
         let ready = self.workers.iter().filter(|worker| worker.stage == Stage::Ready).count();
+        if let Some(announcer) = &self.announcer {
+            announcer.should_be_there(self.established && ready > 0 && !self.is_ending());
+        }
         self.metrics.set_ready_workers(u32::try_from(ready).unwrap_or(u32::MAX));
         Ok(())
     }
@@ -365,18 +383,41 @@ impl Pool {
     // ---- stop ----
 
     fn stop(&mut self) {
+        let has_left = self.is_ending();
         self.ending = Ending::Stopping;
         self.report.stopping();
-        self.drain(|_| true, Duration::ZERO, Leaves::Workers);
-        self.close_sockets();
+        if has_left {
+            self.drain(|_| true, Duration::ZERO, Leaves::Workers);
+            self.close_sockets();
+        } else {
+            self.leave();
+        }
     }
 
     fn retire(&mut self) {
         if !self.is_ending() {
             self.ending = Ending::Retiring;
-            self.drain(|_| true, self.config.linger, Leaves::Instance);
-            self.close_sockets();
+            self.leave();
         }
+    }
+
+    /// The registry comes first: whoever asks it from now on is sent elsewhere, while all workers still answer.
+    fn leave(&mut self) {
+        let events = self.events.0.clone();
+        if !self.announcer.as_ref().is_some_and(|announcer| announcer.leave(events)) {
+            self.let_go();
+        }
+    }
+
+    /// The workers drain. Those who have just chosen this instance from a registry are still answered.
+    fn let_go(&mut self) {
+        match self.ending {
+            Ending::None => return,
+            Ending::Retiring => self.drain(|_| true, self.config.linger, Leaves::Instance),
+            Ending::Stopping if self.announcer.is_some() => self.drain(|_| true, LAST_CALL, Leaves::Instance),
+            Ending::Stopping => self.drain(|_| true, Duration::ZERO, Leaves::Workers),
+        }
+        self.close_sockets();
     }
 
     /// No worker is started any more: once the last one accepts no more, callers are refused rather than kept waiting.

@@ -10,6 +10,7 @@ use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::{Failure, LogFormat};
 
 use super::ServeConfig;
+use super::announcer::News;
 
 /// Where events go.
 #[derive(Debug)]
@@ -84,6 +85,23 @@ impl Report {
     /// Says whose requests were not finished in time.
     pub(super) fn cut_off(&self, pid: u32, lost: &[String]) {
         self.write(Weight::Warning, &format!("worker {pid} was cut off while it drained; {}", begun(lost)), &[]);
+    }
+
+    /// Says what has become of the registration.
+    pub(super) fn registry(&self, news: &News) {
+        match news {
+            News::Registered { id, endpoint } => {
+                self.write(Weight::Fact, &format!("registered as {id} at {endpoint}"), &[]);
+            }
+            News::NotYet { reason } => {
+                self.write(Weight::Warning, &format!("not registered yet, which is tried again: {reason}"), &[]);
+            }
+            News::Lost { reason } => {
+                let line = format!("the registry is away, the service goes on and tries to register again: {reason}");
+                self.write(Weight::Warning, &line, &[]);
+            }
+            News::Again => self.write(Weight::Fact, "registered again", &[]),
+        }
     }
 
     fn say(&mut self, event: &StatusEvent) {

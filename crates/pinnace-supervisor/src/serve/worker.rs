@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinnace_os::{Child, Exit, INSTANCE_SOCKET, Signal, Spawn, family};
+use pinnace_os::{Child, Exit, Signal, Spawn, family};
 use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
 use tokio::net::UnixStream;
@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::announcer::News;
 use super::{Interpreter, ServeConfig, Socket};
 use crate::json_lines::JsonLines;
 
@@ -29,7 +30,7 @@ const UNSAID: Duration = Duration::from_millis(500);
 /// What a worker has started and left behind may end by itself for this long.
 const HEIRS: Duration = Duration::from_secs(1);
 
-/// What happened to a worker.
+/// What happened to a worker, or to the instance.
 #[derive(Debug)]
 pub(super) enum Event {
     /// It said something.
@@ -38,6 +39,10 @@ pub(super) enum Event {
     Ended(u64, Exit),
     /// The pause after its predecessor's end is over.
     Due(u64),
+    /// What has become of the instance's registration.
+    Registry(News),
+    /// The registry has let the instance go, or does not answer: now the workers may drain.
+    Left,
 }
 
 /// What a worker leaves when it drains.
@@ -104,7 +109,7 @@ impl Worker {
             spawn = spawn.listener(&socket.name, OwnedFd::from(socket.listener.try_clone()?));
         }
         let listen_fds: Vec<i32> = (first..spawn.next_descriptor()).collect();
-        let only_ours = |(socket, fd): (&Socket, &i32)| (socket.name == INSTANCE_SOCKET).then_some(*fd);
+        let only_ours = |(socket, fd): (&Socket, &i32)| socket.is_own.then_some(*fd);
         let instance_fds = sockets.iter().zip(&listen_fds).filter_map(only_ours).collect();
         let control_fd = spawn.next_descriptor();
         spawn = spawn.pass_silently(OwnedFd::from(theirs.into_std()?));

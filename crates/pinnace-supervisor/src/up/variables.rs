@@ -14,7 +14,7 @@ use pinnace_types::{Secret, ServiceName, environment, service_token};
 use super::environment::Prepared;
 
 /// What belongs to this process and not to a service.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     environment::HUB_TOKEN,
     environment::LIFETIME_FD,
     environment::STATUS_FD,
@@ -24,6 +24,8 @@ const OWN: [&str; 11] = [
     environment::LISTEN_FDNAMES,
     environment::VIRTUAL_ENV,
     environment::PORT,
+    // The hub registers what runs here.
+    environment::REGISTRY,
     "PYTHONHOME",
     "PYTHONPATH",
 ];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import sys
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from waiting import LONGEST_WAIT
 class Served(Program):
     """A running `pinnace serve`."""
 
-    def __init__(self, binary: Path, folder: Path, *arguments: str) -> None:
+    def __init__(self, binary: Path, folder: Path, *arguments: str, **variables: str) -> None:
         command = [str(binary), "serve", "--python", sys.executable, "--port", "0", "--log-format", "text", *arguments]
         self.folder = folder
-        super().__init__(command, folder)
+        super().__init__(command, folder, {**os.environ, **variables})
 
     @property
     def port(self) -> int:
