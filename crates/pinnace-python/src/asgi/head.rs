@@ -62,6 +62,10 @@ pub(crate) fn headers_from(pairs: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
         let value = HeaderValue::from_bytes(trim(value))
             .map_err(|_| PyValueError::new_err(format!("the value of the header {name} has a control character")))?;
         if is_hop_by_hop(&name) {
+            // The one word about the connection that an application has a say in.
+            if name == header::CONNECTION && trim(value.as_bytes()).eq_ignore_ascii_case(b"close") {
+                headers.insert(name, HeaderValue::from_static("close"));
+            }
             continue;
         }
         headers.append(name, value);
