@@ -92,7 +92,7 @@ needs:
 	@PYTHON=$(PYTHON) scripts/needs.sh
 
 # One environment for the tests of the runtime and of whole programs; made again when its list changes.
-$(TEST_ENV)/ready: tests/requirements.txt python/tests/requirements.txt
+$(TEST_ENV)/ready: tests/requirements.txt python/tests/requirements.txt tests/conformance/requirements.txt
 	$(PYTHON) -m venv --clear $(TEST_ENV)
 	$(TEST_ENV)/bin/pip install --quiet --requirement tests/requirements.txt
 	touch $@

@@ -7,7 +7,7 @@ bin=$1
 "$bin/ruff" format --check .
 "$bin/mypy" python/pinnace/src python/pinnace-runtime/src
 "$bin/mypy" tests/support tests/conftest.py
-for folder in tests/serve tests/up tests/soak tests/interop tests/e2e; do
+for folder in tests/serve tests/conformance tests/up tests/soak tests/interop tests/e2e; do
     MYPYPATH=$folder:tests/support "$bin/mypy" "$folder"
 done
 MYPYPATH=benches "$bin/mypy" benches

@@ -3,6 +3,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=$1
-for folder in python/tests tests/serve tests/up tests/soak tests/interop tests/e2e tests/docs; do
+for folder in python/tests tests/serve tests/conformance tests/up tests/soak tests/interop tests/e2e tests/docs; do
     "$python" -m pytest -q "$folder"
 done

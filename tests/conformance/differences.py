@@ -1,0 +1,264 @@
+"""Where a server does something else than a case asks for, and why that is so.
+
+A row is asserted: each of its cases must fail on each of its servers, with a message that matches `instead`. When a
+server changes, its row has to go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What servers do instead in some cases (a pattern for the failure), and the reason."""
+
+    servers: tuple[str, ...]
+    cases: tuple[str, ...]
+    instead: str
+    reason: str
+
+
+def find(case: str, server: str) -> Difference | None:
+    """The row of a case."""
+    return TABLE.get((case, server))
+
+
+def row(servers: str, cases: str, instead: str, reason: str) -> Difference:
+    return Difference(tuple(servers.split()), tuple(cases.split()), instead, reason)
+
+
+def each(name: str, cases: str) -> str:
+    """The parametrised cases of one test."""
+    return " ".join(f"{name}[{case}]" for case in cases.split())
+
+
+UVICORN = "uvicorn-httptools uvicorn-h11"
+H11 = "uvicorn-h11 hypercorn"
+REFERENCES = f"{UVICORN} hypercorn"
+TAKEN = "the answer is 200"
+
+# ---------------------------------------------------------------- HTTP/1
+
+HYPER = "hyper, on which our server still stands, takes it; the codec that replaces it refuses"
+
+HTTP1_OURS = [
+    row(
+        "pinnace",
+        each("refused", "asterisk-with-get authority-with-get target-without-slash fragment-in-target"),
+        TAKEN,
+        HYPER,
+    ),
+    row(
+        "pinnace",
+        each("refused", "no-host two-hosts two-equal-hosts host-with-comma host-with-space host-with-path"),
+        TAKEN,
+        HYPER,
+    ),
+    row("pinnace", each("refused", "host-with-user host-with-odd-port"), TAKEN, HYPER),
+    row("pinnace", each("refused", "line-feed-alone-ends-lines line-feed-alone-ends-a-field"), TAKEN, HYPER),
+    row("pinnace", each("refused", "line-feed-alone-ends-the-head"), TAKEN, HYPER),
+    row(
+        "pinnace",
+        each("refused", "two-equal-lengths length-and-chunked chunked-and-length chunked-twice"),
+        TAKEN,
+        HYPER,
+    ),
+    row("pinnace", each("refused", "chunked-in-two-fields unknown-expectation"), TAKEN, HYPER),
+    row("pinnace", each("refused", "connect-to-a-path"), "the answer is none", "hyper closes without an answer"),
+    row("pinnace", each("refused_in_the_body", "space-behind-size tab-behind-size extension-with-nul"), TAKEN, HYPER),
+    row("pinnace", each("refused_in_the_body", "extension-without-name trailer-with-line-feed"), TAKEN, HYPER),
+    row(
+        "pinnace",
+        each("refused_in_the_body", "trailer-is-content-length trailer-is-transfer-encoding trailer-is-host"),
+        TAKEN,
+        HYPER,
+    ),
+    row(
+        "pinnace",
+        "told[repeated-in-order]",
+        "'x-a', '3'.*'x-b'",
+        "the map of headers keeps fields of one name together; their own order holds",
+    ),
+    row("pinnace", "304_keeps_its_length", "None == '5'", "hyper takes the length out"),
+    row(
+        "pinnace",
+        "a_half_closed_connection_is_answered a_half_closed_connection_is_answered_late_too",
+        "Ended",
+        "hyper takes the end of what a client sends for the end of the client",
+    ),
+]
+
+HTTP1_REFERENCES = [
+    row(
+        H11,
+        each("refused", "asterisk-with-get authority-with-get target-without-slash"),
+        TAKEN,
+        "h11 does not look at targets",
+    ),
+    row("uvicorn-httptools", each("refused", "asterisk-with-get"), TAKEN, "llhttp takes any `*`"),
+    row(
+        f"{REFERENCES} gunicorn",
+        each("refused", "fragment-in-target"),
+        TAKEN,
+        "all references take what no client may send",
+    ),
+    row(
+        f"{REFERENCES} gunicorn",
+        each("refused", "host-with-comma host-with-space host-with-path host-with-user host-with-odd-port"),
+        TAKEN,
+        "the references leave the value of Host to the application",
+    ),
+    row("uvicorn-httptools gunicorn", each("refused", "no-host"), TAKEN, "Host is left to the application"),
+    row("uvicorn-httptools", each("refused", "two-hosts two-equal-hosts"), TAKEN, "Host is left to the application"),
+    row("uvicorn-httptools gunicorn", each("refused", "connect-to-a-path"), TAKEN, "taken for any method"),
+    row(
+        H11,
+        each("refused", "connect-to-a-path"),
+        "the answer is none",
+        "h11 waits for a tunnel, and the connection is closed",
+    ),
+    row(
+        H11,
+        each("refused", "line-feed-alone-ends-lines line-feed-alone-ends-a-field line-feed-alone-ends-the-head"),
+        TAKEN,
+        "h11 takes what RFC 9112 2.2 lets a recipient take",
+    ),
+    row(
+        H11,
+        each("refused", "folded-value folded-with-tab"),
+        TAKEN,
+        "h11 unfolds, which RFC 9112 5.2 leaves to a server",
+    ),
+    row(H11, each("refused", "control-in-value delete-in-value"), TAKEN, "h11 takes control bytes but NUL"),
+    row(H11, each("refused", "version-2 version-9.9"), TAKEN, "h11 takes any version for 1.1"),
+    row("uvicorn-httptools", each("refused", "version-2 no-version"), TAKEN, "llhttp takes 2.0, and HTTP/0.9"),
+    row(
+        "uvicorn-httptools",
+        each("refused", "two-spaces-before-target two-spaces-before-version"),
+        TAKEN,
+        "llhttp is lenient with spaces",
+    ),
+    row(
+        H11,
+        each("refused", "two-equal-lengths list-of-equal-lengths"),
+        TAKEN,
+        "h11 takes equal lengths for one, as RFC 9110 8.6 allows",
+    ),
+    row(
+        H11,
+        each("refused", "length-and-chunked chunked-and-length"),
+        TAKEN,
+        "h11 lets the coding win, as RFC 9112 6.3 allows",
+    ),
+    row(UVICORN, each("refused", "chunked-with-http-1.0"), TAKEN, "taken from any version"),
+    row(
+        "hypercorn uvicorn-h11 gunicorn",
+        each("refused", "length-beyond-64-bits"),
+        "TimeoutError",
+        "Python has no largest number: it waits for the body",
+    ),
+    row(REFERENCES, each("refused", "unknown-expectation"), TAKEN, "only 100-continue is looked for"),
+    row(REFERENCES, each("refused", "too-many-fields"), TAKEN, "only the size of a head is limited"),
+    row("uvicorn-httptools", each("refused", "head-too-long"), TAKEN, "no limit by default"),
+    row(
+        "hypercorn uvicorn-h11 gunicorn",
+        each("refused_in_the_body", "size-beyond-64-bits"),
+        "TimeoutError",
+        "Python has no largest number: it waits",
+    ),
+    row(
+        H11, each("refused_in_the_body", "space-behind-size tab-behind-size"), TAKEN, "h11 is lenient with spaces here"
+    ),
+    row(
+        H11,
+        each("refused_in_the_body", "extension-with-carriage-return extension-with-nul extension-without-name"),
+        TAKEN,
+        "h11 skips extensions unread",
+    ),
+    row(UVICORN, each("refused_in_the_body", "extension-without-end"), TAKEN, "extensions have no limit of their own"),
+    row(H11, each("refused_in_the_body", "trailer-folded trailer-with-line-feed"), TAKEN, "as in the head"),
+    row(
+        H11,
+        each("refused_in_the_body", "trailer-is-content-length trailer-is-transfer-encoding trailer-is-host"),
+        TAKEN,
+        "trailers are thrown away unread",
+    ),
+    row(
+        "uvicorn-httptools",
+        each("refused_in_the_body", "trailer-is-host trailers-too-long"),
+        TAKEN,
+        "trailers are thrown away unread",
+    ),
+    row(H11, "told[absolute-form]", "http://test/a", "the whole target is given as the path"),
+    row(H11, "told[blank-line-first]", "400", "h11 takes no blank line before a request"),
+    row("uvicorn-httptools", "told[white-space-around-values]", "v w", "the space behind a value is kept"),
+    row("hypercorn", "told[upgrade-to-h2c]", "Ended", "it upgrades, which RFC 9113 3.1 has deprecated"),
+    row("hypercorn", "reason", "''", "it gives no reason, which nobody needs"),
+    row(REFERENCES, "the_applications_date_stays_alone", "GMT", "the server adds its own"),
+    row(REFERENCES, "204_has_no_length", "'0' is None", "what the application says is sent"),
+    row(UVICORN, each("a_body_where_none_may_be_is_not_sent", "204 304"), "False", "the mistake ends the connection"),
+    row(
+        "uvicorn-httptools", "http_1_0_gets_no_chunks", "chunked", "a chunked response to a client that cannot read it"
+    ),
+    row("uvicorn-httptools", "continue_is_not_said_to_http_1_0", "100", "said to any version"),
+    row(
+        "hypercorn",
+        "continue_is_not_said_when_the_body_is_not_wanted",
+        "100",
+        "it is said before the application is called",
+    ),
+    row(
+        REFERENCES,
+        "http_1_0_may_stay",
+        "close",
+        "no HTTP/1.0 connection is kept, which RFC 9112 9.3 leaves to a server",
+    ),
+    row(
+        "hypercorn",
+        "what_is_pipelined_behind_close_is_not_answered",
+        "AssertionError",
+        "the answer is lost, too, where more was sent",
+    ),
+    row(
+        UVICORN,
+        "a_half_closed_connection_is_answered_late_too",
+        "Ended",
+        "the end of what a client sends is taken for the end of the client",
+    ),
+    row(
+        UVICORN,
+        each(
+            "a_mistake_before_the_response_is_500",
+            "line-end-in-name line-end-in-value nul-in-value space-in-name start-without-status",
+        ),
+        "Ended",
+        "the connection is cut without an answer",
+    ),
+    row(
+        REFERENCES,
+        each(
+            "a_mistake_before_the_response_is_500",
+            "raises-after-start starts-twice text-as-body length-too-long length-too-short",
+        ),
+        "Ended",
+        "the head is sent with `http.response.start`; ours waits for the body's first part and can still say 500",
+    ),
+]
+
+ROWS: list[Difference] = [*HTTP1_OURS, *HTTP1_REFERENCES]
+
+
+def table(rows: Iterable[Difference]) -> dict[tuple[str, str], Difference]:
+    """The rows by case and server; no two speak about the same."""
+    found: dict[tuple[str, str], Difference] = {}
+    for entry in rows:
+        for server in entry.servers:
+            for case in entry.cases:
+                assert (case, server) not in found, f"{case} on {server} stands twice"
+                found[case, server] = entry
+    return found
+
+
+TABLE = table(ROWS)
