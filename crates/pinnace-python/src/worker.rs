@@ -147,6 +147,11 @@ impl Worker {
         let drained = event_loop.call_method0(py, intern!(py, "create_future"))?;
         let result = drained.clone_ref(py);
         let nudge = reactor.nudge();
+        if self.config.beat_ms > 0 {
+            let period = Duration::from_millis(self.config.beat_ms);
+            // It ends with the loop.
+            reactor.handle().spawn(beat_task(Arc::clone(&self.observer), period));
+        }
         let mut commands = self.commands.clone();
         reactor.handle().spawn(async move {
             let drain = Drain::new();
@@ -201,6 +206,16 @@ fn observer(config: &WorkerConfig) -> Result<Observer, MetricsError> {
     };
     let access_log = config.access_log.then_some(config.log_format);
     Ok(Observer::new(config.service.clone(), access_log, metrics))
+}
+
+/// Gives signs of life; none comes while Python keeps the loop from its turn.
+async fn beat_task(observer: Arc<Observer>, period: Duration) {
+    let mut clock = tokio::time::interval(period);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        observer.beat();
+    }
 }
 
 /// Waits for the next command to drain; the end of the control socket ends the process elsewhere.

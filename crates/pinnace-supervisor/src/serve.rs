@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod interpreter;
 mod pool;
+mod pulse;
 mod report;
 mod worker;
 

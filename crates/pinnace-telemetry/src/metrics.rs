@@ -119,6 +119,14 @@ impl ServiceMetrics {
         block.word(Worker::Connections).store(0, Ordering::Release);
     }
 
+    /// How often a worker has said that it is alive; the number goes on with its successor.
+    pub fn beats(&self, worker: u32) -> u64 {
+        if worker >= self.table.workers {
+            return 0;
+        }
+        self.table.worker(worker).word(Worker::Beats).load(Ordering::Relaxed)
+    }
+
     /// Says how many workers answer now.
     pub fn set_ready_workers(&self, workers: u32) {
         self.table.header(Header::ReadyWorkers).store(u64::from(workers), Ordering::Relaxed);
@@ -185,6 +193,11 @@ impl WorkerMetrics {
         self.block().word(Worker::ConnectionsAccepted).fetch_add(1, Ordering::Relaxed);
         self.block().word(Worker::Connections).fetch_add(1, Ordering::Relaxed);
         ConnectionGuard { metrics: self.clone() }
+    }
+
+    /// Says that this worker is alive: whatever runs this has its turn.
+    pub fn beat(&self) {
+        self.block().word(Worker::Beats).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that was answered with 503 because the service is full.

@@ -54,6 +54,11 @@ impl Observer {
         self.metrics.render_prometheus(&self.service)
     }
 
+    /// Says that this worker is alive.
+    pub fn beat(&self) {
+        self.metrics.beat();
+    }
+
     /// Counts a request that found no place.
     pub fn reject(&self) {
         self.metrics.reject();

@@ -48,6 +48,9 @@ pub struct WorkerConfig {
     pub log_format: LogFormat,
     /// Bytes that a request body may have; nothing: no limit.
     pub max_body_bytes: Option<u64>,
+    /// Milliseconds between two signs of life in the shared metrics, given whenever the event loop has its turn; 0: none.
+    #[serde(default)]
+    pub beat_ms: u64,
 }
 
 /// What a target is.

@@ -59,6 +59,9 @@ pub(crate) struct ServeArgs {
     /// How long a worker may take until it answers
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     ready_timeout: HumanDuration,
+    /// How long a worker's event loop may be blocked until the worker is replaced; `0s`, or `--reload`: for ever
+    #[arg(long, default_value = "1m", value_name = "DURATION")]
+    worker_timeout: HumanDuration,
     /// How long requests may take to finish after a stop or a reload
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     grace: HumanDuration,
@@ -146,6 +149,7 @@ impl ServeArgs {
             log_format,
             reload: self.reload,
             ready_timeout: self.ready_timeout.as_duration(),
+            worker_timeout: Some(self.worker_timeout.as_duration()).filter(|timeout| !timeout.is_zero()),
             grace: self.grace.as_duration(),
             registration,
             ..ServeConfig::new(self.name.unwrap_or(folder), app_dir)

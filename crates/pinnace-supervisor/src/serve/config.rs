@@ -49,6 +49,9 @@ pub struct ServeConfig {
     pub reload: bool,
     /// How long a worker may take until it answers. Default: 30 s.
     pub ready_timeout: Duration,
+    /// How long a worker's event loop may keep everybody waiting until the worker is replaced; nothing: for ever. Default:
+    /// 60 s, for ever with `reload`.
+    pub worker_timeout: Option<Duration>,
     /// On a reload: how long an old worker answers on idle connections. Default: 6 s.
     pub linger: Duration,
     /// How long requests may take to finish once their worker drains. Default: 30 s.
@@ -74,6 +77,11 @@ pub struct RegistrationConfig {
 }
 
 impl ServeConfig {
+    /// How long a silent worker is waited for: not at all while somebody may be looking at it with a debugger.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.worker_timeout.filter(|_| !self.reload)
+    }
+
     /// The defaults, for an application in this folder.
     pub fn new(name: impl Into<String>, app_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -95,6 +103,7 @@ impl ServeConfig {
             log_format: LogFormat::Text,
             reload: false,
             ready_timeout: Duration::from_secs(30),
+            worker_timeout: Some(Duration::from_mins(1)),
             linger: Duration::from_secs(6),
             grace: Duration::from_secs(30),
             registration: None,

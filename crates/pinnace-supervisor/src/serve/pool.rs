@@ -17,12 +17,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::announcer::Announcer;
+use super::pulse;
 use super::report::Report;
 use super::worker::{Event, Leaves, Stage, Worker};
 use super::{Changes, Interpreter, ServeConfig, ServeError, Socket};
 use crate::backoff::Backoff;
 use crate::signals::{Asked, Signals};
 
+/// What a worker may take to write where its threads stand.
+const LAST_STACKS: Duration = Duration::from_secs(2);
 /// Generations that may live side by side: one answers, one starts, the others drain. A reload waits where all are taken.
 pub(super) const GENERATIONS: u32 = 8;
 
@@ -54,6 +57,8 @@ pub(super) struct Pool {
     backoff: Backoff,
     ending: Ending,
     told_loaded: bool,
+    /// When the workers' signs of life are looked at next.
+    next_look: Instant,
 }
 
 /// Whether and how all of it ends.
@@ -109,6 +114,7 @@ impl Pool {
             backoff: Backoff::new(),
             ending: Ending::None,
             told_loaded: false,
+            next_look: Instant::now(),
         })
     }
 
@@ -145,6 +151,7 @@ impl Pool {
                     Asked::Reap => family::reap_orphans(),
                 },
                 files = changed => self.changed(&files)?,
+                () = tokio::time::sleep_until(self.next_look) => self.look(),
                 () = tokio::time::sleep_until(overdue) => self.kill_overdue(),
                 Some(event) = self.events.1.recv() => self.hear(event)?,
             }
@@ -469,6 +476,29 @@ impl Pool {
             worker.deadline = None;
             worker.overdue = true;
             worker.kill();
+        }
+    }
+
+    /// Replaces workers whose event loop has not had its turn for too long.
+    fn look(&mut self) {
+        let Some(patience) = self.config.patience() else {
+            self.next_look = Instant::now() + Duration::from_hours(24);
+            return;
+        };
+        self.next_look = Instant::now() + pulse::period(patience);
+        for worker in self.workers.iter_mut().filter(|worker| worker.stage == Stage::Ready) {
+            if !worker.pulse.is_lost(self.metrics.beats(worker.slot), patience) || worker.failure.is_some() {
+                continue;
+            }
+            if pulse::is_traced(worker.pid) {
+                worker.pulse.forgive();
+                continue;
+            }
+            let message = format!("its event loop did not get its turn for {}", HumanDuration::new(patience));
+            self.report.silent(worker.pid, &message);
+            worker.failure = Some(Failure { kind: FailureKind::Died, message, detail: Vec::new(), hint: None });
+            worker.abort();
+            worker.deadline = Some(Instant::now() + LAST_STACKS);
         }
     }
 

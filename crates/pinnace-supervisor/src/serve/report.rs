@@ -82,6 +82,12 @@ impl Report {
         self.write(Weight::Warning, &failure.message, &lines_of(failure));
     }
 
+    /// Says that a worker is ended because it no longer answers.
+    pub(super) fn silent(&self, pid: u32, message: &str) {
+        let text = format!("worker {pid} is replaced: {message}; the stacks of its threads follow");
+        self.write(Weight::Warning, &text, &[]);
+    }
+
     /// Says whose requests were not finished in time.
     pub(super) fn cut_off(&self, pid: u32, lost: &[String]) {
         self.write(Weight::Warning, &format!("worker {pid} was cut off while it drained; {}", begun(lost)), &[]);

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pinnace_os::{Child, Exit, Signal, Spawn, family};
@@ -13,11 +12,12 @@ use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::announcer::News;
+use super::pulse::{self, Pulse};
 use super::{Interpreter, ServeConfig, Socket};
 use crate::json_lines::JsonLines;
 
@@ -83,8 +83,10 @@ pub(super) struct Worker {
     pub(super) deadline: Option<Instant>,
     /// Whether it was killed at its deadline.
     pub(super) overdue: bool,
+    /// When it last gave a sign of life, as far as was looked.
+    pub(super) pulse: Pulse,
     control: OwnedWriteHalf,
-    kill: Arc<Notify>,
+    signals: mpsc::Sender<Signal>,
 }
 
 impl Worker {
@@ -120,10 +122,10 @@ impl Worker {
         let child = spawn.env(environment::WORKER, orders).spawn().map_err(|error| error.source)?;
         let pid = child.pid();
         let (reading, control) = own.into_split();
-        let kill = Arc::new(Notify::new());
+        let (signals, orders) = mpsc::channel(4);
         // Both end with the process.
         let listening = tokio::spawn(listen_task(id, reading, events.clone()));
-        tokio::spawn(wait_task(id, child, listening, Arc::clone(&kill), events.clone()));
+        tokio::spawn(wait_task(id, child, listening, orders, events.clone()));
         let started = Instant::now();
         Ok(Self {
             id,
@@ -135,8 +137,9 @@ impl Worker {
             failure: None,
             deadline: Some(started + config.ready_timeout),
             overdue: false,
+            pulse: Pulse::default(),
             control,
-            kill,
+            signals,
         })
     }
 
@@ -174,7 +177,17 @@ impl Worker {
 
     /// Ends it at once.
     pub(super) fn kill(&self) {
-        self.kill.notify_one();
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Has it write where its threads stand, which ends it.
+    pub(super) fn abort(&self) {
+        self.signal(Signal::SIGABRT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // A full queue belongs to a process that was told often enough; one that has ended needs no signal.
+        let _ = self.signals.try_send(signal);
     }
 }
 
@@ -204,6 +217,9 @@ fn worker_config(
         access_log: config.access_log,
         log_format: config.log_format,
         max_body_bytes: config.max_body.map(pinnace_types::ByteSize::bytes),
+        beat_ms: config
+            .patience()
+            .map_or(0, |patience| pulse::period(patience).as_millis().try_into().unwrap_or(u64::MAX)),
     }
 }
 
@@ -220,15 +236,15 @@ async fn wait_task(
     id: u64,
     mut child: Child,
     mut listening: JoinHandle<()>,
-    kill: Arc<Notify>,
+    mut orders: mpsc::Receiver<Signal>,
     events: mpsc::Sender<Event>,
 ) {
     let exit = loop {
         tokio::select! {
             exit = child.wait() => break exit.unwrap_or(Exit::Signal(Signal::SIGKILL as i32)),
-            () = kill.notified() => {
+            Some(signal) = orders.recv() => {
                 // One that has just ended needs no signal.
-                let _ = child.signal(Signal::SIGKILL);
+                let _ = child.signal(signal);
             }
         }
     };

@@ -52,6 +52,7 @@ pub(super) enum Worker {
     ConnectionsAccepted,
     Rejected,
     Abandoned,
+    Beats,
 }
 
 /// One worker's words.
@@ -116,4 +117,4 @@ impl<'a> Block<'a> {
 }
 
 const _: () = assert!(GRPC + GrpcCode::ALL.len() <= PAGE, "the maps and counters fit into the first page");
-const _: () = assert!((Worker::Abandoned as usize) < TOUCHED, "the first words end before the map");
+const _: () = assert!((Worker::Beats as usize) < TOUCHED, "the first words end before the map");

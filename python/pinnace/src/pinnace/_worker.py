@@ -6,6 +6,7 @@ are meant for the whole process group are left to the parent.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import io
 import json
@@ -39,6 +40,8 @@ def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A line that the application prints is seen at once, and not lost with a worker that is killed.
         sys.stdout.reconfigure(line_buffering=True)
+    # Whoever ends by a fault, or is ended because it no longer answers, says first where its threads stand.
+    faulthandler.enable()
     try:
         _leave_signals_to_the_parent()
         _run(text, config, control)
