@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,29 @@ async def home():
     return "bread"
 """,
 }
-Serve = Callable[..., Served]
+
+
+class Serve:
+    """Starts applications that register."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self.binary = binary
+        self.folder = folder
+        self.running: list[Served] = []
+
+    def __call__(self, backend: Backend, *arguments: str, application: str = "flask", **variables: str) -> Served:
+        folder = self.folder / application
+        folder.mkdir(exist_ok=True)
+        (folder / "main.py").write_text(APPLICATIONS[application])
+        if backend.name == "embedded-consul":
+            variables = {"CONSUL_HTTP_TOKEN": TOKEN, **variables}
+        served = Served(self.binary, folder, "--registry", backend.address, *arguments, **variables)
+        self.running.append(served)
+        return served
+
+    def kill_all(self) -> None:
+        for served in self.running:
+            served.kill()
 
 
 @pytest.fixture(params=LOSING)
@@ -62,22 +84,9 @@ def backend(request: pytest.FixtureRequest, binary: Path) -> Backend:
 
 @pytest.fixture
 def serve(binary: Path, tmp_path: Path) -> Iterator[Serve]:
-    """Starts an application that registers with a backend."""
-    running: list[Served] = []
-
-    def start(backend: Backend, *arguments: str, application: str = "flask", **variables: str) -> Served:
-        folder = tmp_path / application
-        folder.mkdir(exist_ok=True)
-        (folder / "main.py").write_text(APPLICATIONS[application])
-        if backend.name == "embedded-consul":
-            variables = {"CONSUL_HTTP_TOKEN": TOKEN, **variables}
-        served = Served(binary, folder, "--registry", backend.address, *arguments, **variables)
-        running.append(served)
-        return served
-
-    yield start
-    for served in running:
-        served.kill()
+    serve = Serve(binary, tmp_path)
+    yield serve
+    serve.kill_all()
 
 
 def found(backend: Backend, service: str) -> list[dict[str, Any]]:
@@ -179,14 +188,24 @@ def test_whoever_has_just_asked_the_registry_is_answered_by_an_instance_that_lea
     assert [one["place"] for one in found(backend, "bread")] == [f"127.0.0.1:{staying.port}"]
 
 
-def test_one_that_is_killed_expires(backend: Backend, serve: Serve) -> None:
-    served = serve(backend, "--name", "killed")
-    served.wait_for("registered as")
-    until(lambda: len(found(backend, "killed")) == 1, "it is found")
-    served.process.kill()
-    assert len(found(backend, "killed")) == 1, "nobody has said so yet"
-    # A TTL of 10 s; Eureka adds as much again.
-    until(lambda: found(backend, "killed") == [], "it has expired")
+def test_one_that_is_killed_expires_everywhere(
+    request: pytest.FixtureRequest, binary: Path, hub: Hub, serve: Serve
+) -> None:
+    consul, spring = (request.getfixturevalue(name) for name in ("consul_agent", "spring_server"))
+    servers = {"embedded-consul": hub, "embedded-eureka": hub, "consul": consul, "spring": spring}
+    backends = [(f"killed-{name}", Backend(binary, name, server)) for name, server in servers.items()]
+    for service, backend in backends:
+        serve(backend, "--name", service).wait_for("registered as")
+
+    def offered() -> list[str]:
+        return [service for service, backend in backends if found(backend, service)]
+
+    everywhere = [service for service, _ in backends]
+    until(lambda: offered() == everywhere, lambda: f"they are found: {offered()}")
+    serve.kill_all()
+    assert offered() == everywhere, "nobody has said so yet"
+    # A TTL of 10 s.
+    until(lambda: offered() == [], lambda: f"they have expired: {offered()}")
 
 
 def test_one_without_a_worker_is_not_offered(backend: Backend, serve: Serve) -> None:

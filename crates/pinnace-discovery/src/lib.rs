@@ -5,6 +5,22 @@
 //! the right one for an address. A caller resolves once and watches: instances stay cached in the caller, so a
 //! backend that goes away costs no request. An instance registers once and holds a [`Lease`], which does the rest.
 //!
+//! ```
+//! use pinnace_discovery::{MemoryRegistry, Registration, Registry as _};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = MemoryRegistry::new(); // or `connect(&"consul://127.0.0.1:8500".parse()?, |_| None)?`
+//! let mut orders = registry.resolve(&"orders".parse()?);
+//! let registration = Registration::new("orders".parse()?, "http://10.0.0.7:8000".parse()?);
+//! let lease = registry.register(Registration { weight: 2, ..registration });
+//!
+//! let instances = orders.changed().await.ok_or("nobody can register any more")?;
+//! assert_eq!((instances[0].id.as_str(), instances[0].weight), ("orders-10.0.0.7-8000", 2));
+//! lease.end().await;
+//! assert!(orders.current().is_empty());
+//! # Ok(()) }
+//! ```
+//!
 //! Must never know an engine: Pinnace's own registry is spoken to by the standards that it serves.
 
 #![forbid(unsafe_code)]

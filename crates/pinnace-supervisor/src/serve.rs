@@ -139,20 +139,25 @@ struct Socket {
 
 fn sockets(config: &ServeConfig) -> Result<Vec<Socket>, ServeError> {
     let inherited = inherited_listeners().map_err(ServeError::System)?;
-    let is_registered = config.registration.is_some();
     if inherited.is_empty() {
         let address = SocketAddr::new(config.host, config.port);
         let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
         let local = listener.local_addr().map_err(ServeError::System)?;
-        return Ok(vec![Socket { name: SERVICE_SOCKET.to_owned(), local, listener, is_own: is_registered }]);
+        return Ok(vec![Socket {
+            name: SERVICE_SOCKET.to_owned(),
+            local,
+            listener,
+            is_own: config.registration.is_some(),
+        }]);
     }
-    let is_alone = inherited.len() == 1;
-    inherited
-        .into_iter()
-        .map(|InheritedListener { name, socket: listener }| {
+    // The one that is registered: it is named for that, or the first.
+    let own = inherited.iter().position(|inherited| inherited.name == INSTANCE_SOCKET);
+    let own = own.or_else(|| config.registration.is_some().then_some(0));
+    let sockets = inherited.into_iter().enumerate();
+    sockets
+        .map(|(index, InheritedListener { name, socket: listener })| {
             let local = listener.local_addr().map_err(ServeError::System)?;
-            let is_own = name == INSTANCE_SOCKET || (is_registered && is_alone);
-            Ok(Socket { name, local, listener, is_own })
+            Ok(Socket { name, local, listener, is_own: own == Some(index) })
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use crate::Instance;
 use crate::follow::Follower;
 use crate::http::{CALL, Trouble, segment};
 use crate::instances::Publisher;
-use crate::pauses::Pauses;
+use crate::pauses::{Pauses, about};
 
 /// For how long Consul is asked to wait for a change. It adds up to a sixteenth.
 const WAIT: Duration = Duration::from_secs(55);
@@ -20,6 +20,9 @@ const WAIT: Duration = Duration::from_secs(55);
 const CALM: Duration = Duration::from_millis(20);
 /// An answer that brings nothing new and comes sooner has not waited.
 const AT_ONCE: Duration = Duration::from_millis(100);
+/// After such an answer, so that a server that does not wait is not asked all the time. What changes meanwhile comes later by
+/// so much at most.
+const IN_VAIN: Duration = Duration::from_millis(250);
 
 /// Follows a service for as long as somebody watches it.
 pub(super) async fn follow(agent: Arc<Agent>, service: ServiceName, publisher: Arc<Publisher>) {
@@ -63,13 +66,12 @@ impl Following {
                     self.follower.lost();
                 }
                 self.index = next_index(self.index, index);
+                self.pauses.reset();
                 if self.follower.heard(instances) {
-                    self.pauses.reset();
                     CALM
-                } else if asked.elapsed() < AT_ONCE && self.index != 0 {
-                    self.pauses.after_failure()
+                } else if asked.elapsed() < AT_ONCE {
+                    about(IN_VAIN)
                 } else {
-                    self.pauses.reset();
                     Duration::ZERO
                 }
             }

@@ -13,6 +13,9 @@ use crate::pauses::{Pauses, about};
 /// What is under way when the end comes may take so long, so that it cannot arrive after the end.
 const FINISH: Duration = Duration::from_secs(1);
 
+/// Between two signs of life, whatever the TTL.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// The calls by which one instance is registered.
 pub(crate) trait Keeper: Send + Sync + 'static {
     fn register(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
@@ -35,6 +38,7 @@ pub(crate) async fn keep(
     state: watch::Sender<LeaseState>,
     mut ended: oneshot::Receiver<()>,
 ) {
+    let period = (ttl / 3).max(SHORTEST);
     let mut pauses = Pauses::new();
     let mut is_registered = false;
     let end = loop {
@@ -47,11 +51,11 @@ pub(crate) async fn keep(
                 is_registered = true;
                 pauses.reset();
                 tell(&state, LeaseState::Registered);
-                about(ttl / 3)
+                about(period)
             }
             Err(trouble) => {
                 tell(&state, LeaseState::NotYet { reason: trouble.to_string() });
-                pauses.after_failure().min(ttl / 3)
+                pauses.after_failure().min(period)
             }
         };
         tokio::select! {
