@@ -18,7 +18,7 @@ help:
 	@echo 'make demo        the shop in examples/shop, running: prints the links; Ctrl-C ends it'
 	@echo 'make test        everything that must always hold'
 	@echo 'make docs-test   the commands of the handbook; DOCS=docs/system.md for one chapter'
-	@echo 'make soak        the shop under load and faults, kills at any moment; SOAK="load --seconds 600" for one of them'
+	@echo 'make soak        the shop under load and faults, kills at any moment, nonsense; SOAK="load --seconds 600" for one of them'
 	@echo 'make bench       figures beside those of peers; BENCH="--only wsgi-flask" for one of them'
 	@echo 'make lint        formatters, linters, type checkers, licences, the rules of the house'
 	@echo 'make generate    write the generated files again'

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import xml.etree.ElementTree
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -170,6 +172,38 @@ def faults(wanted: dict[str, int], happened: dict[str, int]) -> list[str]:
 
 def at_most(what: str, value: float, limit: float, unit: str) -> list[str]:
     return [f"{what}: {value:.2f} {unit}, and {limit:g} is the limit"] if value > limit else []
+
+
+# What may be answered to nonsense: anything that says whose fault it is. 500 is Consul's and Eureka's for some of it.
+REFUSALS = frozenset({400, 401, 403, 404, 405, 408, 413, 414, 429, 431, 500, 501, 507})
+OWN_FAULT = re.compile(rb"could not be written|could not answer|internal", re.IGNORECASE)
+
+
+def answer(asked: str, status: int, media_type: str, body: bytes) -> list[str]:
+    """Every answer is a refusal with a reason, or a document of the type that it says it has."""
+    if status in REFUSALS:
+        if not body.strip():
+            return [f"{asked}: {status} without a reason"]
+        return [f"{asked}: {status}, its own fault: {body[:200]!r}"] if OWN_FAULT.search(body) else []
+    if status not in (200, 204):
+        return [f"{asked}: {status}: {body[:200]!r}"]
+    try:
+        if "json" in media_type:
+            json.loads(body)
+        elif "xml" in media_type:
+            xml.etree.ElementTree.fromstring(body)
+    except (ValueError, xml.etree.ElementTree.ParseError) as error:
+        return [f"{asked}: 200 with a document that is none: {error}: {body[:200]!r}"]
+    return []
+
+
+def ports_of(body: bytes) -> list[int]:
+    """The ports in what Consul's catalog says of a service."""
+    return [int(one["ServicePort"]) for one in json.loads(body)]
+
+
+def goes_on(before: int, after: int) -> list[str]:
+    return [f"the index went back from {before} to {after}"] if after < before else []
 
 
 def nothing_left(moment: str, waited: float, left: list[str], within: float) -> list[str]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""`make soak`: the shop under load and faults, `kill -9` at any moment, and what it costs at rest.
+"""`make soak`: the shop under load and faults, `kill -9` at any moment, its cost at rest, nonsense for the registry.
 
-    python3 tests/soak/soak.py --binary PINNACE --generator PINNACE-LOAD [load] [kills] [rest] [--short]
+    python3 tests/soak/soak.py --binary PINNACE --generator PINNACE-LOAD [load] [kills] [rest] [fuzz] [--short]
 
 Ends with 0 when everything held, with 1 and what did not otherwise. Each run adds a line to log.jsonl, with the seed
 after the last one; a run that Ctrl-C ends is gone on with by --resume.
@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import fuzz
 import kills
 import load
 import rest
@@ -27,8 +28,8 @@ from system import SoakError, System
 
 HERE = Path(__file__).parent
 SHOP = HERE.parent.parent / "examples" / "shop"
-SCENARIOS = ("rest", "load", "kills")
-SABOTAGE = ("hidden-kill", "no-faults", "overflow", "order", "stock", "left", "slow", "memory", "cpu")
+SCENARIOS = ("rest", "load", "kills", "fuzz")
+SABOTAGE = ("hidden-kill", "no-faults", "overflow", "order", "stock", "left", "slow", "memory", "cpu", "crash")
 
 
 class Interruption:
@@ -86,6 +87,12 @@ def one(
         if scenario == "load":
             wanted = load.LoadOptions(options.generator, rate, plan(options), patience, sabotage)
             return load.run(system, wanted, seed)
+        if scenario == "fuzz":
+            rounds, requests = options.rounds or (2 if short else 60), 150 if short else 900
+            folder = options.folder.resolve() / "registry"
+            wished = fuzz.FuzzOptions(options.binary.resolve(), folder, first, rounds, requests, patience, sabotage)
+            found = fuzz.run(wished, seed, lambda: interruption.wanted)
+            return found.figures() | {"next_round": first + found.finished}, found.complaints
         rounds = options.rounds or (3 if short else 50)
         seen = kills.run(
             system, kills.KillOptions(first, rounds, patience, sabotage), seed, lambda: interruption.wanted
@@ -107,7 +114,9 @@ def plan(options: argparse.Namespace) -> Plan:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="rest, load, kills; all of them without it")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help="rest, load, kills, fuzz; all of them without it"
+    )
     parser.add_argument("--binary", type=Path, required=True, help="pinnace, with its runtime beside it")
     parser.add_argument("--generator", type=Path, required=True, help="pinnace-load")
     parser.add_argument(
@@ -117,7 +126,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="[default: the one after the last in the log]")
     parser.add_argument("--rate", type=float, default=None, help="requests a second [default: 150, short 50]")
     parser.add_argument("--seconds", type=float, default=None, help="of the load [default: 60, short 15]")
-    parser.add_argument("--rounds", type=int, default=None, help="of kills [default: 50, short 3]")
+    parser.add_argument(
+        "--rounds", type=int, default=None, help="of kills [default: 50, short 3] or of fuzz [60, short 2]"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the last run, if it was interrupted")
     parser.add_argument("--log", type=Path, default=None, help="the file that a line is added to")
     parser.add_argument("--sabotage", choices=SABOTAGE, default="", help="break one thing, to see the check fail")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 import subprocess
 import sys
 import uuid
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import checks
+import nonsense
 import pytest
 from checks import Kill, Row
 from journal import Journal, entry
@@ -234,3 +236,51 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_address[1], flush=True)
 server.serve_forever()
 """
+
+
+@pytest.mark.parametrize(
+    ("status", "media_type", "body"),
+    [
+        (400, "text/plain", b""),
+        (404, "text/plain", b" "),
+        (500, "text/plain", b"the registry could not be written; the hub's log says why"),
+        (500, "application/problem+json", b'{"detail": "the hub could not answer"}'),
+        (302, "", b""),
+        (502, "text/plain", b"?"),
+        (200, "application/json", b'{"cut": '),
+        (200, "application/json; charset=utf-8", b""),
+        (200, "application/xml", b"<a>&b;</a>"),
+    ],
+)
+def test_an_answer_to_nonsense_that_is_none_is_complained_about(status: int, media_type: str, body: bytes) -> None:
+    (complaint,) = checks.answer("GET /x", status, media_type, body)
+    assert complaint.startswith("GET /x: ")
+
+
+def test_refusals_with_a_reason_and_whole_documents_are_answers() -> None:
+    for status, media_type, body in [
+        (400, "text/plain", b"Invalid index"),
+        (500, "text/plain", b"No path to datacenter: dc9"),
+        (501, "text/plain", b"This registry does not serve sessions."),
+        (507, "text/plain", b"the registry is full"),
+        (200, "application/json", b"[]"),
+        (200, "application/xml", b"<a>&amp;</a>"),
+        (200, "text/plain", b"passing"),
+        (204, "", b""),
+        (200, "", b""),
+    ]:
+        assert checks.answer("GET /x", status, media_type, body) == []
+
+
+def test_an_index_that_goes_back_is_complained_about() -> None:
+    assert checks.goes_on(7, 7) == checks.goes_on(7, 8) == []
+    assert checks.goes_on(8, 7) == ["the index went back from 8 to 7"]
+
+
+def test_the_same_seed_breaks_things_in_the_same_way() -> None:
+    def drawn(seed: str) -> list[bytes]:
+        draw = random.Random(seed)
+        return [nonsense.request(draw).wire("t") for _ in range(300)] + [nonsense.message(draw) for _ in range(50)]
+
+    assert drawn("1") == drawn("1") != drawn("2")
+    assert all(b"keeper" not in wire.split(b"\r\n\r\n")[0] for wire in drawn("1")[:300]), "who behaves is left alone"
