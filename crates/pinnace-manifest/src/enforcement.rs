@@ -24,7 +24,7 @@ impl Manifest {
 
     fn engines(&self) -> Vec<Diagnostic> {
         let engines = &self.engines;
-        let discovery = !matches!(engines.discovery, None | Some(Discovery::Embedded));
+        let discovery = matches!(engines.discovery, Some(Discovery::Kubernetes));
         let asked = [
             ("amqp", matches!(engines.amqp, Some(Engine::Embedded))),
             ("events", engines.events.is_some()),

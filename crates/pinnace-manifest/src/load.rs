@@ -18,7 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::Section;
-use crate::model::{Context, Discovery, Engine, Engines, EventWire, Manifest, System};
+use crate::model::{Context, Discovery, Endpoint, Engine, Engines, EventWire, Manifest, System};
 use crate::source::Source;
 use reader::{Notes, Reader};
 use text::Unreadable;
@@ -174,6 +174,21 @@ fn engine(reader: &mut Reader<'_, '_, '_>, key: &'static str, schemes: &[&str]) 
     reader.endpoint_or(key, schemes, &["embedded"]).map(Engine::External)
 }
 
+/// Why an address leads to no registry that its clients could use, and the way out.
+fn no_registry(endpoint: &Endpoint, consul: bool) -> Option<(&'static str, &'static str)> {
+    if endpoint.authority().contains(',') {
+        return Some(("services are given the address of one registry", "name one of them"));
+    }
+    let rest = endpoint.expose().split_once("://").map_or("", |(_, rest)| rest);
+    if consul && rest.contains('@') {
+        return Some(("Consul knows no user", "take it out, and give a token in CONSUL_HTTP_TOKEN"));
+    }
+    if consul && rest.trim_end_matches('/').contains(['/', '?', '#']) {
+        return Some(("Consul's API has no path before it", "write `consul://HOST:PORT`"));
+    }
+    None
+}
+
 fn discovery(reader: &mut Reader<'_, '_, '_>) -> Option<Discovery> {
     match reader.peek("discovery") {
         Some("embedded") => {
@@ -187,6 +202,10 @@ fn discovery(reader: &mut Reader<'_, '_, '_>) -> Option<Discovery> {
         _ => {
             let endpoint = reader.endpoint_or("discovery", &["consul", "eureka"], &["embedded", "kubernetes"])?;
             let consul = endpoint.scheme() == "consul";
+            if let Some((message, hint)) = no_registry(&endpoint, consul) {
+                let span = reader.notes.places.find("engines.discovery");
+                reader.notes.add(span, message).hint(hint);
+            }
             Some(if consul { Discovery::Consul(endpoint) } else { Discovery::Eureka(endpoint) })
         }
     }

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use pinnace_manifest::{DatabaseEngine, Engine, Manifest, Service, VariableName};
+use pinnace_manifest::{DatabaseEngine, Discovery, Engine, Manifest, Service, VariableName};
 use pinnace_types::{Secret, ServiceName, environment, service_token};
 
 use super::environment::Prepared;
@@ -16,6 +16,8 @@ use super::environment::Prepared;
 /// What belongs to this process and not to a service.
 const OWN: [&str; 12] = [
     environment::HUB_TOKEN,
+    // The manifest says with whom services register.
+    environment::REGISTRY,
     environment::LIFETIME_FD,
     environment::STATUS_FD,
     environment::WORKER,
@@ -24,8 +26,6 @@ const OWN: [&str; 12] = [
     environment::LISTEN_FDNAMES,
     environment::VIRTUAL_ENV,
     environment::PORT,
-    // The hub registers what runs here.
-    environment::REGISTRY,
     "PYTHONHOME",
     "PYTHONPATH",
 ];
@@ -99,12 +99,8 @@ pub(crate) fn variables(
     if let Some(kafka) = &manifest.engines.kafka {
         set(environment::KAFKA_BOOTSTRAP_SERVERS, kafka.authority().into());
     }
-    if let Some(hub) = given.hub {
-        let (address, token) = (hub.address, service_token(&hub.token, &service.name));
-        let user_info = format!("{}:{}", service.name, token.expose());
-        set(environment::CONSUL_HTTP_ADDR, address.to_string().into());
-        set(environment::EUREKA_SERVER, format!("http://{user_info}@{address}/eureka/").into());
-        set(environment::CONSUL_HTTP_TOKEN, token.expose().into());
+    for (name, value) in registry(manifest, service, given.hub) {
+        set(name, value.into());
     }
     if let Some(python) = given.python {
         set(environment::VIRTUAL_ENV, python.venv.clone().into());
@@ -123,6 +119,40 @@ pub(crate) fn variables(
         set(name.as_str(), value.into());
     }
     Ok(variables.into_iter().collect())
+}
+
+/// Where the registry is, in the words of its clients: the hub's, which speaks as both, or a real one, which services
+/// register with by themselves.
+fn registry(manifest: &Manifest, service: &Service, hub: Option<&HubAccess>) -> Vec<(&'static str, String)> {
+    match &manifest.engines.discovery {
+        Some(Discovery::Consul(consul)) => vec![
+            (environment::CONSUL_HTTP_ADDR, with_port(consul.authority(), 8500)),
+            (environment::REGISTRY, format!("consul://{}", with_port(consul.authority(), 8500))),
+        ],
+        Some(Discovery::Eureka(eureka)) => {
+            let place = eureka.expose().split_once("://").map_or("", |(_, place)| place);
+            let place = if place.contains('/') { place.to_owned() } else { format!("{place}/eureka/") };
+            vec![
+                (environment::EUREKA_SERVER, format!("http://{place}")),
+                (environment::REGISTRY, format!("eureka://{place}")),
+            ]
+        }
+        None | Some(Discovery::Embedded | Discovery::Kubernetes) => {
+            let Some(hub) = hub else { return Vec::new() };
+            let (address, token) = (hub.address, service_token(&hub.token, &service.name));
+            let user_info = format!("{}:{}", service.name, token.expose());
+            vec![
+                (environment::CONSUL_HTTP_ADDR, address.to_string()),
+                (environment::CONSUL_HTTP_TOKEN, token.expose().to_owned()),
+                (environment::EUREKA_SERVER, format!("http://{user_info}@{address}/eureka/")),
+            ]
+        }
+    }
+}
+
+fn with_port(authority: &str, port: u16) -> String {
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    if has_port { authority.to_owned() } else { format!("{authority}:{port}") }
 }
 
 /// This process's environment, less what is its own: what steps and services start from.
@@ -245,6 +275,34 @@ mod tests {
         assert_eq!(value(&found, "EUREKA_SERVER"), Some(eureka.as_str()));
         assert!(value(&found, "PATH").unwrap().starts_with("/envs/orders/bin:"));
         assert!(found.iter().all(|(name, _)| name != OsStr::new("PYTHONHOME")));
+    }
+
+    #[test]
+    fn a_real_registry_takes_the_place_of_the_embedded_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = HubAccess { address: ([127, 0, 0, 1], 7070).into(), token: Secret::new("of the hub".to_owned()) };
+        let consul = [("CONSUL_HTTP_ADDR", "consul:8500"), ("PINNACE_REGISTRY", "consul://consul:8500")];
+        let eureka = [
+            ("EUREKA_SERVER", "http://shop:pw@eureka:8761/eureka/"),
+            ("PINNACE_REGISTRY", "eureka://shop:pw@eureka:8761/eureka/"),
+        ];
+        for (address, expected, other) in [
+            ("consul://consul", consul, "EUREKA_SERVER"),
+            ("consul://consul:8500", consul, "EUREKA_SERVER"),
+            ("eureka://shop:pw@eureka:8761", eureka, "CONSUL_HTTP_ADDR"),
+            ("eureka://shop:pw@eureka:8761/eureka/", eureka, "CONSUL_HTTP_ADDR"),
+        ] {
+            let text = format!("[system]\nname = \"shop\"\n[engines]\ndiscovery = \"{address}\"\n[service.orders]\n");
+            let manifest = manifest(folder.path(), &text);
+            assert!(manifest.not_enforced().is_empty());
+            let urls = BTreeMap::new();
+            let given = Given { port: None, urls: &urls, data: Path::new("/data"), python: None, hub: Some(&hub) };
+            let found = variables(&manifest, manifest.service("orders").unwrap(), &given).unwrap();
+            for (name, expected) in expected {
+                assert_eq!(value(&found, name), Some(expected), "{address} {name}");
+            }
+            assert_eq!(value(&found, other), None, "{address}");
+        }
     }
 
     #[test]
