@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Run a program as a service would: in its folder, environment and variables
     Run(run::RunArgs),
     /// Host one ASGI or WSGI application
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Check `pinnace.toml` and the rules of its design
     Check(check::CheckArgs),
     /// Check this machine and the system, and say the way out of what is amiss

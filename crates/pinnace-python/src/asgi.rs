@@ -22,6 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::body::ResponseBody;
+use crate::forwarded::Origin;
 use crate::reactor::Nudge;
 
 pyo3::create_exception!(
@@ -53,11 +54,12 @@ impl Asgi {
         self: &Arc<Self>,
         request: Request<Incoming>,
         connection: &Arc<Connection>,
+        origin: Origin,
     ) -> Response<ResponseBody> {
         if websocket::is_handshake(&request) {
-            websocket::converse(self, request, connection).await
+            websocket::converse(self, request, connection, origin).await
         } else {
-            http::exchange(self, request, connection).await
+            http::exchange(self, request, connection, origin).await
         }
     }
 }

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::Frame;
 use pinnace_telemetry::Observation;
 use tokio::sync::mpsc;
@@ -41,6 +42,8 @@ pub(crate) struct StreamBody {
 pub(crate) struct Chunk {
     pub(crate) data: Bytes,
     pub(crate) last: bool,
+    /// What comes behind a last part that has no bytes of its own.
+    pub(crate) trailers: Option<Box<HeaderMap>>,
 }
 
 /// What wants to be dropped together with the body.
@@ -50,6 +53,23 @@ pub(crate) trait Listener: std::fmt::Debug + Send + Sync {}
 #[derive(Debug, thiserror::Error)]
 #[error("the application ended before its response did")]
 pub(crate) struct Abandoned;
+
+impl Chunk {
+    /// Some bytes, after which more may come.
+    pub(crate) fn part(data: Bytes) -> Self {
+        Self { data, last: false, trailers: None }
+    }
+
+    /// The end.
+    pub(crate) fn end() -> Self {
+        Self { data: Bytes::new(), last: true, trailers: None }
+    }
+
+    /// The end, with trailers.
+    pub(crate) fn trailers(trailers: HeaderMap) -> Self {
+        Self { data: Bytes::new(), last: true, trailers: Some(Box::new(trailers)) }
+    }
+}
 
 impl ResponseBody {
     /// A body of these bytes.
@@ -125,6 +145,9 @@ impl StreamBody {
                 if let Some(observation) = self.observation.take() {
                     observation.finish();
                 }
+            }
+            if let Some(trailers) = chunk.trailers {
+                return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
             }
             if !chunk.data.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(chunk.data))));

@@ -9,10 +9,11 @@ use hyper::body::Incoming;
 use pinnace_http::management::{Asked, Management, Readiness, metrics_response};
 use pinnace_http::{Body, Connection};
 use pinnace_telemetry::{Observation, Observer, answer_request_id, take_request_id};
-use pinnace_types::{ErrorCode, Problem, RequestId};
+use pinnace_types::{ErrorCode, Problem, RequestId, TrustedProxies};
 
 use crate::asgi::Asgi;
 use crate::body::ResponseBody;
+use crate::forwarded::Origin;
 use crate::wsgi::Wsgi;
 
 /// Answers the requests of a worker.
@@ -24,6 +25,7 @@ pub(crate) struct Handler(pub(crate) Arc<Hosted>);
 pub(crate) struct Hosted {
     pub(crate) application: Application,
     pub(crate) management: Management,
+    pub(crate) forwarded_allow: TrustedProxies,
     pub(crate) observer: Arc<Observer>,
     pub(crate) ready: AtomicBool,
 }
@@ -65,12 +67,13 @@ impl Hosted {
     async fn answer(&self, mut request: Request<Incoming>, connection: Arc<Connection>) -> Response<ResponseBody> {
         let id = take_request_id(request.headers_mut());
         request.extensions_mut().insert(RequestIdentity(id.clone()));
+        let origin = Origin::of(&connection, request.headers(), &self.forwarded_allow);
         let method = request.method().clone();
         let mut observation =
-            Observation::begin(&self.observer, id.clone(), method, request.uri().path(), connection.peer.address());
+            Observation::begin(&self.observer, id.clone(), method, request.uri().path(), origin.client);
         let mut response = match &self.application {
-            Application::Asgi(asgi) => asgi.call(request, &connection).await,
-            Application::Wsgi(wsgi) => wsgi.call(request, &connection).await,
+            Application::Asgi(asgi) => asgi.call(request, &connection, origin).await,
+            Application::Wsgi(wsgi) => wsgi.call(request, &connection, origin).await,
         };
         answer_request_id(&id, response.headers_mut());
         observation.set_status(response.status());

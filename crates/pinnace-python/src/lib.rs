@@ -11,6 +11,7 @@
 mod asgi;
 mod body;
 mod control;
+mod forwarded;
 mod handler;
 mod reactor;
 mod upload;

@@ -133,6 +133,7 @@ impl Worker {
         let hosted = Arc::new(Hosted {
             application,
             management: Management::new(self.config.management_prefix.clone(), &information),
+            forwarded_allow: self.config.forwarded_allow.clone(),
             observer: Arc::clone(&self.observer),
             ready: AtomicBool::new(true),
         });

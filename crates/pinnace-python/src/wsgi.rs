@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use pinnace_http::{Connection, Peer};
+use pinnace_http::Connection;
 use pinnace_telemetry::Observer;
 use pinnace_types::ErrorCode;
 use pinnace_types::worker::WorkerConfig;
@@ -22,6 +22,7 @@ use pyo3::types::PyDict;
 use tokio::sync::oneshot;
 
 use crate::body::ResponseBody;
+use crate::forwarded::Origin;
 use crate::handler::{RequestIdentity, problem};
 use crate::upload::Upload;
 
@@ -76,7 +77,12 @@ impl Wsgi {
     }
 
     /// Answers one request.
-    pub(crate) async fn call(&self, request: Request<Incoming>, connection: &Connection) -> Response<ResponseBody> {
+    pub(crate) async fn call(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+        origin: Origin,
+    ) -> Response<ResponseBody> {
         let (parts, incoming) = request.into_parts();
         let id = parts.extensions.get::<RequestIdentity>().map(|identity| identity.0.clone());
         let upload = Upload::new(incoming, self.max_body_bytes);
@@ -92,12 +98,9 @@ impl Wsgi {
         let (answer_tx, answer_rx) = oneshot::channel();
         let job = Job {
             parts,
-            client: match connection.peer {
-                Peer::Tcp(address) => Some(address),
-                Peer::Unix => None,
-            },
+            client: origin.client,
             server: connection.local,
-            scheme: connection.scheme,
+            scheme: origin.scheme,
             body,
             answer: answer_tx,
         };

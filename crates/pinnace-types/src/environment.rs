@@ -31,6 +31,8 @@ pub const LISTEN_FDS: &str = "LISTEN_FDS";
 pub const LISTEN_PID: &str = "LISTEN_PID";
 /// Their names, joined by colons.
 pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
+/// The proxies whose word about a client is taken.
+pub const FORWARDED_ALLOW_IPS: &str = "FORWARDED_ALLOW_IPS";
 /// The service's port.
 pub const PORT: &str = "PORT";
 /// The service's database.
@@ -112,6 +114,11 @@ const TABLE: &[Variable] = &[
         LOG_FORMAT,
         SetBy::User,
         "how log lines of a Rust service look: `text` or `json`; default: text on a terminal and under `up`, else JSON",
+    ),
+    variable(
+        FORWARDED_ALLOW_IPS,
+        SetBy::User,
+        "what `--forwarded-allow-ips` of `pinnace serve` is where it is not given",
     ),
     variable(HUB_TOKEN, SetBy::User, "token of the hub's API for commands; default: read from `.pinnace/run`"),
     variable(

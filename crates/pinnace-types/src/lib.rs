@@ -22,6 +22,7 @@ mod request_id;
 mod secret;
 mod service_token;
 pub mod status;
+mod trusted_proxies;
 pub mod worker;
 
 pub use byte_size::{ByteSize, InvalidByteSize};
@@ -34,6 +35,7 @@ pub use problem::Problem;
 pub use request_id::{InvalidRequestId, RequestId};
 pub use secret::Secret;
 pub use service_token::{service_of_token, service_token};
+pub use trusted_proxies::{InvalidTrustedProxies, TrustedProxies};
 
 /// The version of every part of this build; parent and worker refuse to work with any other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

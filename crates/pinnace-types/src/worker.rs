@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::TrustedProxies;
+
 /// All that a worker has to know; there are no other settings.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,9 @@ pub struct WorkerConfig {
     pub management_prefix: String,
     /// What the application is mounted under, ASGI's `root_path` and WSGI's `SCRIPT_NAME`.
     pub root_path: String,
+    /// The proxies whose word about a client is taken.
+    #[serde(default)]
+    pub forwarded_allow: TrustedProxies,
     /// Whether each request is logged.
     pub access_log: bool,
     /// How log lines look.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use pinnace_discovery::InvalidRegistryAddress;
 use pinnace_supervisor::serve::{self, Advertise, RegistrationConfig, ServeConfig, ServeError};
 use pinnace_types::worker::{Interface, Lifespan, LogFormat};
-use pinnace_types::{ByteSize, ExitCode, HumanDuration, environment};
+use pinnace_types::{ByteSize, ExitCode, HumanDuration, InvalidTrustedProxies, TrustedProxies, environment};
 
 use super::runtime;
 use crate::Complaint;
@@ -47,6 +47,13 @@ pub(crate) struct ServeArgs {
     /// What the application is mounted under
     #[arg(long, default_value = "", value_name = "PATH")]
     root_path: String,
+    /// The proxies whose `X-Forwarded-For` and `-Proto`, or `Forwarded`, are believed: addresses and networks, `*` for
+    /// everybody [default: `$FORWARDED_ALLOW_IPS`, else `127.0.0.1,::1`]
+    #[arg(long, value_name = "LIST")]
+    forwarded_allow_ips: Option<TrustedProxies>,
+    /// Believe nobody's forwarded headers
+    #[arg(long, conflicts_with = "forwarded_allow_ips")]
+    no_proxy_headers: bool,
     /// Prefix of the paths for health, info and metrics
     #[arg(long, default_value = "/-", value_name = "PATH")]
     management_prefix: String,
@@ -125,12 +132,28 @@ impl ServeArgs {
         }
     }
 
+    fn forwarded_allow(&self) -> Result<TrustedProxies, Complaint> {
+        if self.no_proxy_headers {
+            return Ok(TrustedProxies::nobody());
+        }
+        if let Some(given) = &self.forwarded_allow_ips {
+            return Ok(given.clone());
+        }
+        let Some(text) = std::env::var(environment::FORWARDED_ALLOW_IPS).ok() else {
+            return Ok(TrustedProxies::default());
+        };
+        text.parse().map_err(|error: InvalidTrustedProxies| {
+            Complaint::new(ExitCode::Usage, format!("{}: {error}", environment::FORWARDED_ALLOW_IPS))
+        })
+    }
+
     fn config(self, log_format: LogFormat) -> Result<ServeConfig, Complaint> {
         let app_dir = fs_err::canonicalize(&self.app_dir).map_err(|error| {
             Complaint::new(ExitCode::Application, error.to_string())
                 .with_hint("name the application's folder with --app-dir")
         })?;
         let registration = self.registration()?;
+        let forwarded_allow = self.forwarded_allow()?;
         let folder = app_dir.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(ServeConfig {
             target: self.target,
@@ -142,6 +165,7 @@ impl ServeArgs {
             python: self.python,
             interface: self.interface.interface(),
             lifespan: self.lifespan.lifespan(),
+            forwarded_allow,
             root_path: self.root_path,
             management_prefix: self.management_prefix,
             max_body: self.max_body,

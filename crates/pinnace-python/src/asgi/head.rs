@@ -11,6 +11,8 @@ use pyo3::types::{PyBytes, PyDict};
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// Whether a message with trailers follows the body.
+    pub(crate) trailers: bool,
 }
 
 impl Head {
@@ -30,7 +32,11 @@ impl Head {
             Some(pairs) if !pairs.is_none() => headers_from(&pairs)?,
             _ => HeaderMap::new(),
         };
-        Ok(Self { status, headers })
+        let trailers = match message.get_item(intern!(py, "trailers"))? {
+            Some(trailers) => trailers.is_truthy()?,
+            None => false,
+        };
+        Ok(Self { status, headers, trailers })
     }
 
     /// The length that the application declared.

@@ -1,13 +1,16 @@
-//! One HTTP request and its answer, between the connection and the application.
+//! One HTTP request and its answer, between the connection and the application. What ends an answer in another way than
+//! with a part of its body is in [`extensions`].
 //!
 //! The request's body is read only when the application asks for it, and what it sends waits for the socket. The
 //! application is told `http.disconnect` when the client has gone or the answer is complete. After the client has gone,
 //! further parts of a stream raise [`ClientDisconnected`], so that an endless stream ends; a whole answer is dropped
 //! silently, so that background work behind it still runs.
 
+mod extensions;
+
 use std::sync::{Arc, Weak};
 
-use ::http::{Method, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -27,6 +30,7 @@ use super::mailbox::{Found, Mailbox, Message};
 use super::task::{Conversation, Outcome};
 use super::{Asgi, ClientDisconnected, scope};
 use crate::body::{CHUNKS_IN_FLIGHT, Chunk, Listener, ResponseBody};
+use crate::forwarded::Origin;
 use crate::handler::problem;
 use crate::upload::{Upload, UploadError};
 
@@ -40,6 +44,7 @@ struct Exchange {
     asgi: Arc<Asgi>,
     method: Method,
     request_id: RequestId,
+    takes_trailers: bool,
     mailbox: Mailbox<Event>,
     state: Mutex<State>,
 }
@@ -52,6 +57,8 @@ struct State {
     upload: Option<Upload>,
     /// Bytes still to come by the declared Content-Length.
     remaining: Option<u64>,
+    /// What has been said of the trailers, where they are to follow the body.
+    trailers: Option<HeaderMap>,
 }
 
 #[derive(Debug)]
@@ -59,6 +66,8 @@ enum Phase {
     Waiting,
     Headed(Head),
     Streaming(mpsc::Sender<Chunk>),
+    /// The body is complete, the trailers are not; no channel: they are not sent.
+    Trailing(Option<mpsc::Sender<Chunk>>),
     /// The answer has no body on the wire (HEAD, 204, 304); what the application sends is dropped.
     Discarding,
     Complete,
@@ -92,6 +101,7 @@ pub(super) async fn exchange(
     asgi: &Arc<Asgi>,
     request: Request<Incoming>,
     connection: &Connection,
+    origin: Origin,
 ) -> Response<ResponseBody> {
     let (parts, incoming) = request.into_parts();
     let request_id = scope::request_id(&parts);
@@ -114,8 +124,15 @@ pub(super) async fn exchange(
         asgi: Arc::clone(asgi),
         method: parts.method.clone(),
         request_id: request_id.clone(),
+        takes_trailers: scope::takes_trailers(&parts.headers),
         mailbox: Mailbox::new(),
-        state: Mutex::new(State { answer: Some(answer_tx), phase: Phase::Waiting, upload: rest, remaining: None }),
+        state: Mutex::new(State {
+            answer: Some(answer_tx),
+            phase: Phase::Waiting,
+            upload: rest,
+            remaining: None,
+            trailers: None,
+        }),
     });
     // Dropped with this future when the connection ends before the answer begins.
     let mut gone = ClientGone(Arc::downgrade(&exchange));
@@ -125,7 +142,7 @@ pub(super) async fn exchange(
         {
             error.print(py);
         }
-        let prepared = scope::http(py, asgi, &parts, connection)
+        let prepared = scope::http(py, asgi, &parts, connection, origin)
             .and_then(|scope| Ok((scope, Bound::new(py, HttpMessages(Arc::clone(&exchange)))?)));
         match prepared {
             Ok((scope, messages)) => asgi.start(
@@ -184,8 +201,10 @@ impl HttpMessages {
                     Some(body) if !body.is_none() => bytes_from(&body)?,
                     _ => Bytes::new(),
                 };
-                self.0.write(py, Chunk { data, last: !more })?
+                self.0.write(py, Chunk { data, last: !more, trailers: None })?
             }
+            "http.response.pathsend" => return self.0.send_file(py, message),
+            "http.response.trailers" => self.0.end_with(py, message)?,
             other => return Err(PyRuntimeError::new_err(format!("`{other}` is no message of an HTTP response"))),
         };
         match sent {
@@ -220,6 +239,7 @@ impl Exchange {
         match state.phase {
             Phase::Waiting => {
                 state.remaining = head.content_length()?;
+                state.trailers = head.trailers.then(HeaderMap::new);
                 state.phase = Phase::Headed(head);
                 Ok(())
             }
@@ -229,24 +249,26 @@ impl Exchange {
     }
 
     fn write(&self, py: Python<'_>, chunk: Chunk) -> PyResult<Sent> {
-        let last = chunk.last;
         let sent = self.write_chunk(chunk)?;
-        if last {
+        if matches!(self.state.lock().phase, Phase::Complete) {
             // Whoever asks now hears that the exchange is over.
             self.mailbox.end(py, &self.asgi, Event::Disconnect)?;
         }
         Ok(sent)
     }
 
-    fn write_chunk(&self, chunk: Chunk) -> PyResult<Sent> {
+    fn write_chunk(&self, mut chunk: Chunk) -> PyResult<Sent> {
         let mut state = self.state.lock();
+        let trailed = chunk.last && state.trailers.is_some();
         match std::mem::replace(&mut state.phase, Phase::Complete) {
             Phase::Headed(head) => {
                 if let Err(error) = state.account(&chunk, head.has_body(&self.method)) {
                     state.phase = Phase::Waiting;
                     return Err(error);
                 }
+                chunk.last &= !trailed;
                 self.answer(&mut state, head, chunk);
+                state.trail(trailed);
                 Ok(Sent::Done)
             }
             Phase::Streaming(channel) => {
@@ -255,6 +277,7 @@ impl Exchange {
                     state.phase = Phase::Overruled;
                     return Err(error);
                 }
+                chunk.last &= !trailed;
                 let last = chunk.last;
                 let kept = channel.clone();
                 let sent = match channel.try_send(chunk) {
@@ -265,12 +288,14 @@ impl Exchange {
                 };
                 if !last {
                     state.phase = Phase::Streaming(kept);
+                    state.trail(trailed);
                 }
                 sent
             }
             Phase::Discarding => {
-                if !chunk.last {
+                if !chunk.last || trailed {
                     state.phase = Phase::Discarding;
+                    state.trail(trailed);
                 }
                 Ok(Sent::Done)
             }
@@ -283,6 +308,10 @@ impl Exchange {
                 Err(PyRuntimeError::new_err("http.response.body was sent before http.response.start"))
             }
             Phase::Complete => Err(PyRuntimeError::new_err("the response is complete already")),
+            trailing @ Phase::Trailing(_) => {
+                state.phase = trailing;
+                Err(PyRuntimeError::new_err("the body is complete already; http.response.trailers comes next"))
+            }
         }
     }
 
@@ -392,6 +421,16 @@ impl Conversation for Exchange {
 }
 
 impl State {
+    /// Waits for trailers, where the body is complete and they follow it.
+    fn trail(&mut self, trailed: bool) {
+        if trailed {
+            self.phase = match std::mem::replace(&mut self.phase, Phase::Complete) {
+                Phase::Streaming(channel) => Phase::Trailing(Some(channel)),
+                _ => Phase::Trailing(None),
+            };
+        }
+    }
+
     fn account(&mut self, chunk: &Chunk, has_body: bool) -> PyResult<()> {
         let Some(remaining) = self.remaining.as_mut().filter(|_| has_body) else { return Ok(()) };
         let length = chunk.data.len() as u64;

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderName, Version, header};
 use percent_encoding::percent_decode_str;
-use pinnace_http::{Connection, Peer};
+use pinnace_http::Connection;
 use pinnace_types::RequestId;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::Asgi;
+use crate::forwarded::Origin;
 use crate::handler::RequestIdentity;
 
 /// The scope of `http`.
@@ -20,13 +21,20 @@ pub(super) fn http<'py>(
     asgi: &Asgi,
     parts: &Parts,
     connection: &Connection,
+    origin: Origin,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let scope = common(py, asgi, parts, connection)?;
+    let scope = common(py, asgi, parts, connection, origin)?;
     scope.set_item(intern!(py, "type"), intern!(py, "http"))?;
     // From 2.4 on Starlette would no longer listen for a disconnect while its stream is idle.
     scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.3"))?)?;
     scope.set_item(intern!(py, "method"), PyString::intern(py, parts.method.as_str()))?;
-    scope.set_item(intern!(py, "scheme"), connection.scheme)?;
+    scope.set_item(intern!(py, "scheme"), PyString::intern(py, origin.scheme))?;
+    let extensions = PyDict::new(py);
+    extensions.set_item(intern!(py, "http.response.pathsend"), PyDict::new(py))?;
+    if carries_trailers(parts) {
+        extensions.set_item(intern!(py, "http.response.trailers"), PyDict::new(py))?;
+    }
+    scope.set_item(intern!(py, "extensions"), extensions)?;
     Ok(scope)
 }
 
@@ -36,11 +44,12 @@ pub(super) fn websocket<'py>(
     asgi: &Asgi,
     parts: &Parts,
     connection: &Connection,
+    origin: Origin,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let scope = common(py, asgi, parts, connection)?;
+    let scope = common(py, asgi, parts, connection, origin)?;
     scope.set_item(intern!(py, "type"), intern!(py, "websocket"))?;
     scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.4"))?)?;
-    scope.set_item(intern!(py, "scheme"), if connection.scheme == "https" { "wss" } else { "ws" })?;
+    scope.set_item(intern!(py, "scheme"), if origin.scheme == "https" { "wss" } else { "ws" })?;
     scope.set_item(intern!(py, "subprotocols"), subprotocols(&parts.headers))?;
     let extensions = PyDict::new(py);
     extensions.set_item(intern!(py, "websocket.http.response"), PyDict::new(py))?;
@@ -48,12 +57,29 @@ pub(super) fn websocket<'py>(
     Ok(scope)
 }
 
+/// Whether the answer may end with trailers: HTTP/1.1 sends them only to a client that has asked (RFC 9110 section 6.5.1).
+fn carries_trailers(parts: &Parts) -> bool {
+    parts.version == Version::HTTP_2 || (parts.version == Version::HTTP_11 && takes_trailers(&parts.headers))
+}
+
+/// Whether the client says that it reads trailers.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    fields.flat_map(|field| field.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
 /// The id that the handler has given to this request.
 pub(super) fn request_id(parts: &Parts) -> RequestId {
     parts.extensions.get::<RequestIdentity>().map_or_else(|| RequestId::from_random(0), |identity| identity.0.clone())
 }
 
-fn common<'py>(py: Python<'py>, asgi: &Asgi, parts: &Parts, connection: &Connection) -> PyResult<Bound<'py, PyDict>> {
+fn common<'py>(
+    py: Python<'py>,
+    asgi: &Asgi,
+    parts: &Parts,
+    connection: &Connection,
+    origin: Origin,
+) -> PyResult<Bound<'py, PyDict>> {
     let scope = PyDict::new(py);
     let version = match parts.version {
         Version::HTTP_2 => intern!(py, "2"),
@@ -61,12 +87,8 @@ fn common<'py>(py: Python<'py>, asgi: &Asgi, parts: &Parts, connection: &Connect
         _ => intern!(py, "1.1"),
     };
     scope.set_item(intern!(py, "http_version"), version)?;
-    let client = match connection.peer {
-        Peer::Tcp(address) => Some(pair(address)),
-        Peer::Unix => None,
-    };
     scope.set_item(intern!(py, "server"), connection.local.map(pair))?;
-    scope.set_item(intern!(py, "client"), client)?;
+    scope.set_item(intern!(py, "client"), origin.client.map(pair))?;
     scope.set_item(intern!(py, "root_path"), &asgi.root_path)?;
     let (path, raw_path) = full_path(parts.uri.path(), &asgi.root_path);
     scope.set_item(intern!(py, "path"), path)?;

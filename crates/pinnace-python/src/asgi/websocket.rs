@@ -28,6 +28,7 @@ use super::mailbox::{Found, Mailbox, Message};
 use super::task::{Conversation, Outcome};
 use super::{Asgi, ClientDisconnected, scope};
 use crate::body::ResponseBody;
+use crate::forwarded::Origin;
 use crate::handler::problem;
 
 /// Messages that may wait for the socket.
@@ -91,6 +92,7 @@ pub(super) async fn converse(
     asgi: &Arc<Asgi>,
     mut request: Request<Incoming>,
     connection: &Arc<Connection>,
+    origin: Origin,
 ) -> Response<ResponseBody> {
     let headers = request.headers();
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
@@ -118,7 +120,7 @@ pub(super) async fn converse(
     let mut guard = HandshakeGuard(Some(Arc::clone(&conversing)));
     Python::attach(|py| {
         let prepared = conversing.mailbox.post(py, asgi, Event::Connect).and_then(|()| {
-            let scope = scope::websocket(py, asgi, &parts, connection)?;
+            let scope = scope::websocket(py, asgi, &parts, connection, origin)?;
             Ok((scope, Bound::new(py, WebSocketMessages(Arc::clone(&conversing)))?))
         });
         match prepared {

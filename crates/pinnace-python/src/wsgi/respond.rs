@@ -130,7 +130,7 @@ impl StartResponse {
     ) -> PyResult<Py<PyAny>> {
         let py = this.py();
         let exc_info = exc_info.filter(|exc_info| !exc_info.is_none());
-        let head = Head { status: status_from(status)?, headers: headers_from(headers)? };
+        let head = Head { status: status_from(status)?, headers: headers_from(headers)?, trailers: false };
         let length = head.content_length()?;
         let mut state = this.get().0.state.lock();
         match (exc_info, &state.phase, &state.head) {
@@ -252,7 +252,7 @@ impl Exchange {
                             PyRuntimeError::new_err("the response body is longer than its Content-Length")
                         })?;
                     }
-                    (channel, Chunk { data, last: false })
+                    (channel, Chunk::part(data))
                 }
                 Phase::Open => {
                     let head = state.take_head()?;
@@ -274,7 +274,7 @@ impl Exchange {
                     let (chunk_tx, chunk_rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
                     state.phase = Phase::Streaming(chunk_tx.clone());
                     state.give(head, ResponseBody::stream(chunk_rx, None));
-                    (chunk_tx, Chunk { data, last: false })
+                    (chunk_tx, Chunk::part(data))
                 }
             }
         };
@@ -298,7 +298,7 @@ impl Exchange {
                 Phase::Streaming(channel) => channel,
             }
         };
-        push(py, &channel, Chunk { data: Bytes::new(), last: true })
+        push(py, &channel, Chunk::end())
     }
 
     /// 500 where nothing was sent, a cut connection otherwise.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pinnace_discovery::RegistryAddress;
-use pinnace_types::ByteSize;
 use pinnace_types::worker::{Interface, Lifespan, LogFormat};
+use pinnace_types::{ByteSize, TrustedProxies};
 
 use super::Advertise;
 
@@ -37,6 +37,8 @@ pub struct ServeConfig {
     pub lifespan: Lifespan,
     /// What the application is mounted under. Default: nothing.
     pub root_path: String,
+    /// The proxies whose word about a client is taken. Default: those on this machine.
+    pub forwarded_allow: TrustedProxies,
     /// Prefix of the management paths. Default: `/-`.
     pub management_prefix: String,
     /// Bytes that a request's body may have. Default: no limit.
@@ -97,6 +99,7 @@ impl ServeConfig {
             interface: Interface::Auto,
             lifespan: Lifespan::Auto,
             root_path: String::new(),
+            forwarded_allow: TrustedProxies::default(),
             management_prefix: "/-".to_owned(),
             max_body: None,
             access_log: true,
