@@ -328,6 +328,24 @@ def test_a_grpc_check_speaks_the_health_protocol_to_grpcio(consul: Consul) -> No
     until(lambda: consul.agent.checks()["service:orders:1"]["Status"] == "critical", "nobody answers")
 
 
+def test_a_grpc_service_whose_connection_has_ended_is_gone_at_once(consul: Consul) -> None:
+    server = grpc.server(ThreadPoolExecutor(2))
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    consul.agent.service.register("orders", port=port, check=Check.grpc(f"127.0.0.1:{port}", "60s"))
+    until(lambda: ids(consul, "orders", passing=True) == ["orders"], "it is served")
+    # The connection that it was asked over is a second old.
+    index, _ = consul.health.service("orders", passing=True, wait="1100ms", index=consul.health.service("orders")[0])
+    begun = time.monotonic()
+    server.stop(0)
+    assert consul.health.service("orders", passing=True, wait="20s", index=index)[1] == []
+    # Five times what is stated, and a minute before its next check.
+    assert time.monotonic() - begun < 0.5
+
+
 def test_what_was_acknowledged_is_there_after_kills_in_the_middle_of_writes(consul: Consul, hub: Hub) -> None:
     acknowledged: set[str] = set()
 

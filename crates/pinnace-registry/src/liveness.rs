@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::draft::Draft;
 use crate::entry::{Check, CheckKind, Entry, Health, Node, Probe};
-use crate::probe;
+use crate::probe::{self, Held, Told};
 use crate::registry::{BeatKey, Beats, Owner, Registry};
 use crate::state::State;
 
@@ -23,6 +23,10 @@ const SETTLE: Duration = Duration::from_millis(20);
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Checks that are asked at the same moment.
 const MAX_ASKED: usize = 64;
+/// The shortest time between two questions of which the second is asked because a connection has ended.
+const HANG_UP: Duration = Duration::from_secs(1);
+/// Connections that stay open between two questions; beyond that they are closed, and their ends are not noticed.
+const MAX_HELD: usize = 256;
 /// So many changes within [`FLAP_WINDOW`] are flapping…
 const FLAPS: usize = 4;
 const FLAP_WINDOW: Duration = Duration::from_mins(1);
@@ -39,6 +43,13 @@ struct Watch {
     asked: HashMap<BeatKey, Asked>,
     /// When leases were forgotten lately.
     lapsed_at: VecDeque<Instant>,
+}
+
+/// Room for questions, and for the connections that they leave; clones share it.
+#[derive(Clone)]
+struct Places {
+    asking: Arc<Semaphore>,
+    holding: Arc<Semaphore>,
 }
 
 /// A check that the registry asks.
@@ -64,7 +75,7 @@ struct Due {
 pub(crate) async fn liveness_task(registry: Registry) {
     let mut changes = registry.store().watch();
     let mut watch = Watch::default();
-    let places = Arc::new(Semaphore::new(MAX_ASKED));
+    let places = Places::default();
     loop {
         let state = Arc::clone(&changes.borrow_and_update());
         watch.follow(&registry, &state, &places);
@@ -89,14 +100,13 @@ pub(crate) async fn liveness_task(registry: Registry) {
 
 impl Watch {
     /// Asks what has to be asked, and nothing else.
-    fn follow(&mut self, registry: &Registry, state: &State, places: &Arc<Semaphore>) {
+    fn follow(&mut self, registry: &Registry, state: &State, places: &Places) {
         let mut known = HashSet::new();
         for (key, check) in checks(state) {
             if let CheckKind::Probe(probe) = &check.kind
                 && self.asked.get(&key).is_none_or(|asked| asked.probe != *probe)
             {
-                let asking =
-                    asking_task(registry.clone(), key.clone(), check.clone(), probe.clone(), Arc::clone(places));
+                let asking = asking_task(registry.clone(), key.clone(), check.clone(), probe.clone(), places.clone());
                 self.asked.insert(key.clone(), Asked { probe: probe.clone(), task: tokio::spawn(asking) });
             }
             known.insert(key);
@@ -164,6 +174,12 @@ impl Watch {
             }
         }
         due
+    }
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { asking: Arc::new(Semaphore::new(MAX_ASKED)), holding: Arc::new(Semaphore::new(MAX_HELD)) }
     }
 }
 
@@ -273,14 +289,14 @@ pub(crate) fn set_health(draft: &mut Draft, key: &BeatKey, health: Health, outpu
 // ---- asking ----
 
 /// Asks one check again and again, and tells what changes.
-async fn asking_task(registry: Registry, key: BeatKey, check: Check, probe: Probe, places: Arc<Semaphore>) {
+async fn asking_task(registry: Registry, key: BeatKey, check: Check, probe: Probe, places: Places) {
     let mut damping = Damping::default();
     loop {
-        let Ok(place) = places.acquire().await else { return };
-        let (seen, output) = match timeout(probe.timeout, probe::ask(&probe.target)).await {
-            Ok(answer) => answer,
-            Err(_) => (Health::Critical, format!("no answer within {} s", probe.timeout.as_secs_f64())),
-        };
+        let Ok(place) = places.asking.acquire().await else { return };
+        let asked_at = Instant::now();
+        let Told { health: seen, output, held } = timeout(probe.timeout, probe::ask(&probe.target))
+            .await
+            .unwrap_or_else(|_| Told::critical(format!("no answer within {} s", probe.timeout.as_secs_f64())));
         drop(place);
         let Some(told) = health_of(&registry.store().now(), &key) else { return };
         if damping.decides(told, seen, &check, Instant::now()) {
@@ -290,7 +306,18 @@ async fn asking_task(registry: Registry, key: BeatKey, check: Check, probe: Prob
                 tracing::error!(error = %error, "the registry could not be written");
             }
         }
-        sleep(probe.interval).await;
+        let room = held.as_ref().and_then(|_| places.holding.try_acquire().ok());
+        pause(&probe, held.filter(|_| room.is_some()), asked_at).await;
+    }
+}
+
+/// Waits for the next question: its time, or the end of the connection that the last one came over. Whoever hangs up on
+/// everyone is asked no more often than once a second.
+async fn pause(probe: &Probe, held: Option<Held>, asked_at: Instant) {
+    let Some(held) = held else { return sleep(probe.interval).await };
+    tokio::select! {
+        () = sleep(probe.interval) => {}
+        () = held => sleep_until(asked_at + HANG_UP.min(probe.interval)).await,
     }
 }
 

@@ -4,6 +4,7 @@
 //! not followed, and little of an answer is read.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 
 use bytes::{Buf as _, Bytes};
 use http::{Request, StatusCode, header};
@@ -18,8 +19,26 @@ use crate::entry::{Health, MAX_OUTPUT, Target};
 /// gRPC's number for `SERVING` (grpc.health.v1).
 const SERVING: u8 = 1;
 
+/// What came of a question.
+pub(crate) struct Told {
+    pub(crate) health: Health,
+    pub(crate) output: String,
+    /// A connection that may stay open until the next question: its end is the end of the instance, or near to it.
+    pub(crate) held: Option<Held>,
+}
+
+impl Told {
+    /// What says nothing good, and why.
+    pub(crate) const fn critical(output: String) -> Self {
+        Self { health: Health::Critical, output, held: None }
+    }
+}
+
+/// Completes when a connection has ended.
+pub(crate) type Held = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Asks once. How long that may take is the caller's decision.
-pub(crate) async fn ask(target: &Target) -> (Health, String) {
+pub(crate) async fn ask(target: &Target) -> Told {
     let answer = match target {
         Target::Tcp { host, port } => connect(host, *port).await.map(|_| (Health::Passing, connected(host, *port))),
         Target::Http { host, port, path, head, headers } => {
@@ -43,9 +62,12 @@ pub(crate) async fn ask(target: &Target) -> (Health, String) {
                 Err(error) => Err(error.to_string()),
             }
         }
-        Target::Grpc { host, port, service } => grpc(host, *port, service).await,
+        // Its connections carry many questions; servers of the other kinds may have a thread for each.
+        Target::Grpc { host, port, service } => {
+            return grpc(host, *port, service).await.unwrap_or_else(Told::critical);
+        }
     };
-    answer.unwrap_or_else(|error| (Health::Critical, error))
+    answer.map_or_else(Told::critical, |(health, output)| Told { health, output, held: None })
 }
 
 /// The address that a host of a check stands for; only numbers and this machine's own name do.
@@ -87,7 +109,7 @@ async fn http(host: &str, port: u16, url: &str, request: Request<Empty<Bytes>>) 
     Ok((health, format!("HTTP {method} {url}: {status} Output: {body}")))
 }
 
-async fn grpc(host: &str, port: u16, service: &str) -> Result<(Health, String), String> {
+async fn grpc(host: &str, port: u16, service: &str) -> Result<Told, String> {
     let failed = |error: hyper::Error| format!("gRPC {host}:{port}: {error}");
     let stream = connect(host, port).await?;
     let (mut sender, connection) =
@@ -116,9 +138,22 @@ async fn grpc(host: &str, port: u16, service: &str) -> Result<(Health, String), 
             other => Err(format!("gRPC {host}:{port}: status {}", other.unwrap_or("missing"))),
         }
     };
-    Ok(match drive(ask, connection).await? {
-        Some(SERVING) => (Health::Passing, format!("gRPC check {host}:{port}: success")),
-        other => (Health::Critical, format!("gRPC check {host}:{port}: not serving ({})", other.unwrap_or_default())),
+    let mut connection = Box::pin(connection);
+    let status = drive(ask, &mut connection).await?;
+    let held = async move {
+        // It ends when nobody can ask any more.
+        let _asking = sender;
+        let _ = connection.await;
+    };
+    Ok(match status {
+        Some(SERVING) => {
+            let output = format!("gRPC check {host}:{port}: success");
+            Told { health: Health::Passing, output, held: Some(Box::pin(held)) }
+        }
+        other => {
+            let output = format!("gRPC check {host}:{port}: not serving ({})", other.unwrap_or_default());
+            Told::critical(output)
+        }
     })
 }
 
