@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import agent
+import py_eureka_client.eureka_basic as eureka
 import pytest
 from backends import PRESENT
-from hub import Hub
+from hub import TOKEN, Hub
 from spring import Spring, built
 
 
@@ -39,3 +41,29 @@ def consul_agent(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     started = agent.Agent(agent.built(binary), tmp_path_factory.mktemp("consul") / "log")
     yield started
     started.kill()
+
+
+@pytest.fixture
+def server(hub: Hub) -> str:
+    """The address of our Eureka, as its clients take it."""
+    return f"http://operator:{TOKEN}@127.0.0.1:{hub.port}/eureka/"
+
+
+@pytest.fixture(params=["pinnace", "spring"])
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of ours, then of Spring Cloud Netflix': the same test, the same result."""
+    if request.param == "pinnace":
+        server: str = request.getfixturevalue("server")
+        yield server
+        return
+    spring: Spring = request.getfixturevalue("spring_server")
+    server = f"http://127.0.0.1:{spring.port}/eureka/"
+    yield server
+
+    async def forget() -> None:
+        # It runs for all tests.
+        for app in (await eureka.get_applications(server)).applications:
+            for one in app.instances:
+                await eureka.cancel(server, app.name, one.instanceId)
+
+    asyncio.run(forget())

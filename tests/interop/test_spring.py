@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def catalog(hub: Hub) -> Iterator[int]:
     server.shutdown()
 
 
-def test_a_spring_boot_service_registers_finds_another_and_calls_it(hub: Hub, catalog: int, peers: Path) -> None:
+def started(hub: Hub, peers: Path) -> Spring:
     client = Spring(
         peers,
         "client",
@@ -53,7 +54,15 @@ def test_a_spring_boot_service_registers_finds_another_and_calls_it(hub: Hub, ca
         },
     )
     try:
-        client.started()
+        return client.started()
+    except BaseException:
+        client.end()
+        raise
+
+
+def test_a_spring_boot_service_registers_finds_another_and_calls_it(hub: Hub, catalog: int, peers: Path) -> None:
+    client = started(hub, peers)
+    try:
 
         def ask(path: str) -> str:
             with urllib.request.urlopen(f"http://127.0.0.1:{client.port}{path}", timeout=30) as answer:
@@ -72,3 +81,17 @@ def test_a_spring_boot_service_registers_finds_another_and_calls_it(hub: Hub, ca
     finally:
         client.end()
     until(lambda: hub.ask("GET", "/eureka/apps/SPRING-SHOP")[0] == 404, "it takes its leave")
+
+
+def test_a_spring_boot_service_that_is_killed_is_gone_when_its_lease_ends(hub: Hub, peers: Path) -> None:
+    client = started(hub, peers)
+    try:
+        until(lambda: hub.ask("GET", "/eureka/apps/SPRING-SHOP")[0] == 200, "it registers")
+        deadline = time.monotonic() + 4.5
+        until(lambda: time.monotonic() > deadline, "more than its term")
+        assert hub.ask("GET", "/eureka/apps/SPRING-SHOP")[0] == 200, "it beats"
+    finally:
+        client.process.kill()
+    begun = time.monotonic()
+    until(lambda: hub.ask("GET", "/eureka/apps/SPRING-SHOP")[0] == 404, "its lease ends")
+    assert time.monotonic() - begun < 3.5, "three seconds after its last beat"
