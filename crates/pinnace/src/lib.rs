@@ -92,7 +92,7 @@ pub use axum;
 pub use condition::Stopping;
 pub use error::ServiceError;
 pub use peer::{Answer, GrpcChannel, Peer, PeerError, PeerErrorKind};
-pub use pinnace_http::{Body, BoxError};
+pub use pinnace_http::{Body, BoxError, problem_response};
 pub use pinnace_telemetry::{current_request_id, within_request};
 pub use pinnace_types::worker::LogFormat;
 pub use pinnace_types::{ErrorCode, Problem, RequestId};
