@@ -20,6 +20,18 @@ class Status(models.TextChoices):
 WAITING = [Status.PENDING, Status.CANCELLING]
 
 
+class Shipment(models.TextChoices):
+    """What shipping knows of an order. A placed order is `WANTED` until shipping has confirmed that it is `BOOKED`."""
+
+    NONE = "none"
+    WANTED = "wanted"
+    BOOKED = "booked"
+
+
+# What is not finished: it waits for catalog, or for shipping.
+UNFINISHED = Q(status__in=WAITING) | Q(status=Status.PLACED, shipment=Shipment.WANTED)
+
+
 class Order(models.Model):
     """The id is the id of the reservation in catalog as well, so that asking again is harmless there."""
 
@@ -28,6 +40,7 @@ class Order(models.Model):
     # Of the body that came with the key first: the same key with another body is a mistake of the caller.
     fingerprint = models.CharField(max_length=64)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    shipment = models.CharField(max_length=10, choices=Shipment.choices, default=Shipment.NONE)
     rejection = models.JSONField(null=True)
     name = models.CharField(max_length=120)
     email = models.CharField(max_length=254)
@@ -40,10 +53,11 @@ class Order(models.Model):
     class Meta:
         indexes = (
             models.Index(fields=["email", "-created_at"], name="orders_by_email"),
-            models.Index(fields=["created_at"], condition=Q(status__in=WAITING), name="orders_waiting"),
+            models.Index(fields=["created_at"], condition=UNFINISHED, name="orders_unfinished"),
         )
         constraints = (
             models.CheckConstraint(condition=Q(status__in=Status.values), name="order_status_is_known"),
+            models.CheckConstraint(condition=Q(shipment__in=Shipment.values), name="order_shipment_is_known"),
             models.CheckConstraint(
                 condition=~Q(status=Status.PLACED) | Q(total_cents__isnull=False, currency__isnull=False),
                 name="placed_order_has_a_total",
@@ -52,6 +66,12 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
+
+    @property
+    def standing(self) -> str:
+        """Its status, for log lines; also that it is not booked yet."""
+        is_unbooked = self.status == Status.PLACED and self.shipment == Shipment.WANTED
+        return f"{self.status}, without a shipment" if is_unbooked else self.status
 
 
 class OrderLine(models.Model):

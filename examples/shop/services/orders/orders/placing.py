@@ -1,9 +1,10 @@
 """What happens to an order.
 
-An order is recorded first and placed later, in two short transactions with the calls to catalog between them and none
-inside. Whatever breaks on the way, the record says how far it came: `finish` goes on from there, called by the next
-request with the same key or by `manage.py resume_pending`. Any number of processes may do so at the same time, because
-catalog takes repeated calls, and because every step from one status to the next is an update that only one can win.
+An order is recorded first and placed later, in short transactions with the calls to catalog and shipping between them
+and none inside. Whatever breaks on the way, the record says how far it came: `finish` goes on from there, called by the
+next request with the same key, by the service's own errands, or by `manage.py resume_pending`. Any number of processes
+may do so at the same time, because catalog and shipping take repeated calls, and because every step from one status to
+the next is an update that only one can win.
 """
 
 import hashlib
@@ -14,8 +15,10 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from orders.catalog import Catalog, OutOfStockError, Product, RefusedError, Shortage
-from orders.models import Order, OrderLine, Status
+from orders.calling import RefusedError, ServiceError
+from orders.catalog import Catalog, OutOfStockError, Product, Shortage
+from orders.models import Order, OrderLine, Shipment, Status
+from orders.shipping import Shipping
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +68,31 @@ def record(draft: Draft, idempotency_key: str) -> tuple[Order, bool]:
     return existing, False
 
 
-def finish(order: Order, catalog: Catalog) -> None:
-    """Takes an order that waits for catalog to its next status; raises CatalogError if it has to wait on."""
+@dataclass(frozen=True)
+class Others:
+    """The services that an order depends on."""
+
+    catalog: Catalog
+    shipping: Shipping
+
+    @classmethod
+    def from_settings(cls, request_id: str) -> "Others":
+        return cls(Catalog.from_settings(request_id), Shipping.from_settings(request_id))
+
+
+def finish(order: Order, others: Others) -> None:
+    """Takes an unfinished order as far as it goes; raises ServiceError if it has to wait for another service."""
     if order.status == Status.PENDING:
-        _place(order, catalog)
+        _place(order, others.catalog)
+    if order.status == Status.PLACED and order.shipment == Shipment.WANTED:
+        _book(order, others.shipping)
     elif order.status == Status.CANCELLING:
-        catalog.release(order.id)
-        _step(order, Status.CANCELLING, status=Status.CANCELLED)
+        _give_back(order, others)
 
 
 def cancel(order: Order) -> None:
-    """Records the intention; `finish` gives the stock back. A crash between leaves no placed order without stock."""
+    """Records the intention; `finish` takes the parcels and the stock back. A crash between leaves no placed order
+    without stock, and no parcel for an order that is cancelled."""
     for origin in (Status.PENDING, Status.PLACED):
         if _step(order, origin, status=Status.CANCELLING):
             return
@@ -116,12 +133,44 @@ def _place(order: Order, catalog: Catalog) -> None:
         catalog.release(order.id)
 
 
+def _book(order: Order, shipping: Shipping) -> None:
+    things = sum(order.lines.values_list("quantity", flat=True))
+    try:
+        shipping.book(order.id, order.name, order.address, things)
+    except RefusedError as error:
+        # A cancellation overtook us; then the order is not placed any more. Anything else is for somebody to look at.
+        order.refresh_from_db()
+        if order.status == Status.PLACED:
+            raise ServiceError(f"shipping refuses a placed order: {error}") from error
+        return
+    _step(order, Status.PLACED, shipment=Shipment.BOOKED)
+
+
+def _give_back(order: Order, others: Others) -> None:
+    if order.shipment != Shipment.NONE:
+        try:
+            others.shipping.take_back(order.id)
+        except RefusedError:
+            # It is on its way, so it stays ordered.
+            _step(order, Status.CANCELLING, status=Status.PLACED, shipment=Shipment.BOOKED)
+            return
+    others.catalog.release(order.id)
+    _step(order, Status.CANCELLING, status=Status.CANCELLED)
+
+
 def _confirm(order: Order, quantities: dict[int, int], products: dict[int, Product]) -> bool:
     total = sum(products[id_].price_cents * quantity for id_, quantity in quantities.items())
     # Catalog sells in one currency.
     currency = next(iter(products.values())).currency
     with transaction.atomic():
-        placed = _step(order, Status.PENDING, status=Status.PLACED, total_cents=total, currency=currency)
+        placed = _step(
+            order,
+            Status.PENDING,
+            status=Status.PLACED,
+            shipment=Shipment.WANTED,
+            total_cents=total,
+            currency=currency,
+        )
         if placed:
             for line in order.lines.all():
                 product = products[line.product_id]

@@ -81,4 +81,4 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
 
     class Meta:
         model = Order
-        fields = ("id", "status", "created_at", "customer", "lines", "total_cents", "currency", "rejection")
+        fields = ("id", "status", "shipment", "created_at", "customer", "lines", "total_cents", "currency", "rejection")

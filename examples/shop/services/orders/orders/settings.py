@@ -33,6 +33,15 @@ CATALOG_URL = os.environ.get("CATALOG_URL") or "http://127.0.0.1:8000"
 CATALOG_CONNECT_SECONDS = 2.0
 CATALOG_READ_SECONDS = float(os.environ.get("CATALOG_READ_SECONDS") or 5)
 
+# Where parcels are booked. An order does not wait for it, so little patience will do.
+SHIPPING_URL = os.environ.get("SHIPPING_URL") or "http://127.0.0.1:8002"
+SHIPPING_CONNECT_SECONDS = 1.0
+SHIPPING_READ_SECONDS = float(os.environ.get("SHIPPING_READ_SECONDS") or 2)
+
+# How often each process of the service looks for orders that were left unfinished, and how old they are at least;
+# 0: never.
+ERRANDS_SECONDS = float(os.environ.get("ERRANDS_SECONDS") or 5)
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"

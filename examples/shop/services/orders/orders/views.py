@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders import placing
-from orders.catalog import Catalog, CatalogError
-from orders.models import WAITING, Order
+from orders.calling import ServiceError
+from orders.models import WAITING, Order, Status
 from orders.problems import problem
 from orders.request_id import request_id
 from orders.serializers import ListQuery, NewOrder, OrderSerializer
@@ -66,6 +66,8 @@ class Cancellation(APIView):
         except placing.NotCancellableError:
             return problem(409, "this order was rejected; there is nothing to cancel")
         _finish(order, request)
+        if order.status == Status.PLACED:
+            return problem(409, "this order is on its way; it cannot be cancelled any more")
         return _answer(order, 200, {})
 
 
@@ -82,9 +84,9 @@ class Health(APIView):
 def _finish(order: Order, request: Request) -> None:
     id_ = request_id(request)
     try:
-        placing.finish(order, Catalog.from_settings(id_))
-    except CatalogError as error:
-        log.warning("order %s stays %s (request %s): %s", order.id, order.status, id_, error)
+        placing.finish(order, placing.Others.from_settings(id_))
+    except ServiceError as error:
+        log.warning("order %s stays %s (request %s): %s", order.id, order.standing, id_, error)
 
 
 def _answer(order: Order, status: int, headers: dict[str, str]) -> Response:

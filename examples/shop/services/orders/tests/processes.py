@@ -31,9 +31,16 @@ def running(command: Sequence[str], port: int, folder: Path, **environment: str)
 
 
 @contextmanager
-def orders(database_url: str, catalog_url: str) -> Iterator[str]:
-    """This service, migrated, under gunicorn with several processes and threads."""
-    environment = {"DATABASE_URL": database_url, "CATALOG_URL": catalog_url, "CATALOG_READ_SECONDS": PATIENCE_SECONDS}
+def orders(database_url: str, catalog_url: str, shipping_url: str, errands: float = 0) -> Iterator[str]:
+    """This service, migrated, under gunicorn with several processes and threads; without errands unless told."""
+    environment = {
+        "DATABASE_URL": database_url,
+        "CATALOG_URL": catalog_url,
+        "CATALOG_READ_SECONDS": PATIENCE_SECONDS,
+        "SHIPPING_URL": shipping_url,
+        "SHIPPING_READ_SECONDS": PATIENCE_SECONDS,
+        "ERRANDS_SECONDS": str(errands),
+    }
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(migrate, cwd=SERVICE, env={**os.environ, **environment}, check=True)
     port = free_port()

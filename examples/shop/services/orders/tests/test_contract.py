@@ -10,7 +10,8 @@ import requests
 from django.test import Client
 from pytest_django import Settings
 
-from orders.catalog import Catalog, RefusedError
+from orders.calling import RefusedError
+from orders.catalog import Catalog
 from orders.models import Order
 from tests import processes
 from tests.shop import body, cancel, order

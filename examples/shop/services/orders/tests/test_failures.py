@@ -13,10 +13,13 @@ from django.test import Client
 from pytest_django import Settings
 
 from orders import placing
+from orders.calling import Service
 from orders.catalog import Catalog
 from orders.models import Order, Status
 from tests.shop import body, cancel, order
-from tests.stub_catalog import Fault, StubCatalog
+from tests.stub import Fault
+from tests.stub_catalog import StubCatalog
+from tests.stub_shipping import StubShipping
 
 pytestmark = pytest.mark.django_db
 
@@ -149,19 +152,20 @@ def test_stock_held_for_an_order_that_another_process_rejected_is_given_back(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_call_to_catalog_stands_inside_a_transaction(
-    client: Client, catalog: StubCatalog, monkeypatch: pytest.MonkeyPatch
+def test_no_call_to_another_service_stands_inside_a_transaction(
+    client: Client, catalog: StubCatalog, shipping: StubShipping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Catalog._call
+    original = Service._call
 
-    def call(self: Catalog, *arguments: Any, **options: Any) -> Any:
+    def call(self: Service, *arguments: Any, **options: Any) -> Any:
         assert not connection.in_atomic_block
         return original(self, *arguments, **options)
 
-    monkeypatch.setattr(Catalog, "_call", call)
+    monkeypatch.setattr(Service, "_call", call)
     cancel(client, order(client, body((1, 1))).json()["id"])
     order(client, body((3, 1)))
     assert catalog.methods() == ["GET", "PUT", "DELETE", "GET", "PUT"]
+    assert shipping.methods() == ["PUT", "DELETE"]
 
 
 def test_resuming_leaves_young_orders_alone_and_places_old_ones(client: Client, catalog: StubCatalog) -> None:

@@ -8,6 +8,7 @@ from orders.database import database
 from orders.models import Order
 from tests.shop import body, order, pointers
 from tests.stub_catalog import StubCatalog
+from tests.stub_shipping import StubShipping
 
 pytestmark = pytest.mark.django_db
 
@@ -152,11 +153,13 @@ def test_a_bad_cursor_is_refused(client: Client, cursor: str) -> None:
     assert pointers(client.get("/orders", {"email": "a@b.example", "cursor": cursor})) == {"/cursor"}
 
 
-def test_a_request_id_goes_to_catalog_and_back(client: Client, catalog: StubCatalog) -> None:
+def test_a_request_id_goes_to_other_services_and_back(
+    client: Client, catalog: StubCatalog, shipping: StubShipping
+) -> None:
     headers = {"X-Request-Id": "abc-123"}
     answer = client.post("/orders", body((1, 1)), content_type="application/json", headers=headers)
     assert answer.headers["X-Request-Id"] == "abc-123"
-    assert {call.request_id for call in catalog.calls} == {"abc-123"}
+    assert {call.request_id for call in [*catalog.calls, *shipping.calls]} == {"abc-123"}
     made = client.get("/healthz", headers={"X-Request-Id": "a\tb"}).headers["X-Request-Id"]
     assert len(made) == 36
 

@@ -46,7 +46,7 @@ impl Shipping for Calls {
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteReply>, Status> {
         let things = request.into_inner().things;
         if !(1..=tariff::MOST_THINGS).contains(&things) {
-            return Err(Status::invalid_argument("`things` is a number from 1 to 10000"));
+            return Err(Status::invalid_argument("`things` is a number from 1 to 100000"));
         }
         let parcels = tariff::parcels(things);
         Ok(Response::new(QuoteReply {

@@ -119,7 +119,7 @@ impl Draft {
         } else if address.trim().is_empty() || address.chars().count() > 500 {
             Some("`recipient.address` has 1 to 500 characters")
         } else if !(1..=tariff::MOST_THINGS).contains(&self.things) {
-            Some("`things` is a number from 1 to 10000")
+            Some("`things` is a number from 1 to 100000")
         } else {
             None
         }

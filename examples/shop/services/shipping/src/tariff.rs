@@ -9,7 +9,7 @@ const MORE_CENTS: u32 = 150;
 pub(crate) const DAYS: u32 = 2;
 pub(crate) const CURRENCY: &str = "EUR";
 /// Things that one shipment may have.
-pub(crate) const MOST_THINGS: u32 = 10_000;
+pub(crate) const MOST_THINGS: u32 = 100_000;
 
 /// How many parcels so many things make.
 pub(crate) const fn parcels(things: u32) -> u32 {

@@ -1,23 +1,16 @@
-"""Finishes the orders that wait because catalog did not answer, oldest first. May run beside anything, also twice."""
+"""Finishes the orders that wait for another service, oldest first. May run beside anything, also twice."""
 
 import time
-import uuid
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import close_old_connections
-from django.utils import timezone
 
-from orders import placing
-from orders.catalog import Catalog, CatalogError, UnreachableError
-from orders.models import WAITING, Order
-
-MOST_PER_ROUND = 1000
+from orders.resuming import resume
 
 
 class Command(BaseCommand):
-    help = "Finishes the orders that wait because catalog did not answer."
+    help = "Finishes the orders that wait because catalog or shipping did not answer."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -39,21 +32,11 @@ class Command(BaseCommand):
 
     def _round(self, older_than: float) -> int:
         """How many still wait."""
-        youngest = timezone.now() - timedelta(seconds=older_than)
-        orders = list(
-            Order.objects.filter(status__in=WAITING, created_at__lt=youngest).order_by("created_at")[:MOST_PER_ROUND]
-        )
-        finished = 0
-        for order in orders:
-            try:
-                placing.finish(order, Catalog.from_settings(f"resume-{uuid.uuid4()}"))
-            except UnreachableError as error:
-                # The others would wait in vain as well.
-                self.stderr.write(f"order {order.id} stays {order.status}: {error}")
-                break
-            except CatalogError as error:
-                self.stderr.write(f"order {order.id} stays {order.status}: {error}")
-                continue
-            finished += 1
-            self.stdout.write(f"order {order.id} is {order.status}")
-        return len(orders) - finished
+        waiting = 0
+        for order, error in resume(older_than):
+            if error is None:
+                self.stdout.write(f"order {order.id} is {order.standing}")
+            else:
+                waiting += 1
+                self.stderr.write(f"order {order.id} stays {order.standing}: {error}")
+        return waiting
