@@ -11,7 +11,7 @@ BENCH_ENV  := $(TARGET)/bench-env
 
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help build build-dev demo test docs-test soak soak-short bench lint generate clean needs load
+.PHONY: help build build-dev demo test docs-test soak soak-short bench lint generate clean needs load shop
 
 help:
 	@echo 'make build       the binary and its Python runtime, in release mode'
@@ -27,8 +27,11 @@ build: needs
 	cargo build --release --package pinnace-cli
 	cargo xtask runtime --python $(PYTHON)
 
-demo: build
-	cd examples/shop && $(TARGET)/release/pinnace up
+# One build for both, so that what they share is compiled once.
+demo: needs
+	cargo build --release --package pinnace-cli --package shop-shipping
+	cargo xtask runtime --python $(PYTHON)
+	cd examples/shop && PATH=$(TARGET)/release:$$PATH pinnace up
 
 ## What must hold
 
@@ -45,7 +48,7 @@ docs-test: build-dev
 	$(DOCS_TEST)
 
 build-dev: needs
-	cargo build --package pinnace-cli --package pinnace-load
+	cargo build --package pinnace-cli --package pinnace-load --package shop-shipping
 	cargo build --package pinnace --example shipping
 	cargo build --package pinnace-discovery --example registry_shell
 	cargo xtask runtime --python $(PYTHON) --profile dev
@@ -55,10 +58,10 @@ build-dev: needs
 SOAK_COMMAND = $(PYTHON) tests/soak/soak.py --binary $(TARGET)/release/pinnace \
 	--generator $(TARGET)/release/pinnace-load --folder $(TARGET)/soak
 
-soak: build load
+soak: build load shop
 	$(SOAK_COMMAND) --log tests/soak/log.jsonl $(SOAK)
 
-soak-short: build load
+soak-short: build load shop
 	$(SOAK_COMMAND) --short --seed 1 $(SOAK)
 
 bench: build load $(BENCH_ENV)/ready
@@ -68,6 +71,9 @@ bench: build load $(BENCH_ENV)/ready
 
 load: needs
 	cargo build --release --package pinnace-load
+
+shop: needs
+	cargo build --release --package shop-shipping
 
 $(BENCH_ENV)/ready: benches/requirements.txt
 	$(PYTHON) -m venv --clear $(BENCH_ENV)

@@ -40,6 +40,8 @@ class Shop:
         self.gateway = ""
         self.lines: list[dict[str, Any]] = []
         self.talk: list[str] = []
+        shipping = binary.parent / "shop-shipping"
+        assert shipping.exists(), "`cargo build --package shop-shipping` makes it; `make test` does"
         if folder.exists():
             ps = subprocess.run([str(binary), "ps"], cwd=folder, capture_output=True, timeout=LONGEST_WAIT, check=False)
             assert ps.returncode != 0, f"a shop runs in {folder} already"
@@ -54,8 +56,17 @@ class Shop:
 
     def start(self) -> None:
         command = [str(self.binary), "up", "--json", "--strict", "--gateway", "127.0.0.1:0", "--hub", "127.0.0.1:0"]
+        # Shipping is built beside the binary.
+        path = f"{self.binary.parent}:{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path}
         self.process = subprocess.Popen(
-            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
         self.lines, self.talk = [], []
         for read in (self._read_lines, self._read_talk):
@@ -131,6 +142,11 @@ class Shop:
 
     def order_rows(self, email: str) -> list[tuple[Any, ...]]:
         return self.query("orders", "SELECT id, status, total_cents FROM orders_order WHERE email = ?", email)
+
+    def shipment(self, order: str) -> str | None:
+        """How far shipping is with an order."""
+        rows = self.query("shipping", "SELECT status FROM shipments WHERE order_id = ?", order)
+        return str(rows[0][0]) if rows else None
 
     def stock(self, product: int) -> int:
         ((stock,),) = self.query("catalog", "SELECT stock FROM products WHERE id = ?", product)

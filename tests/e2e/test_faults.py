@@ -11,6 +11,7 @@ from functools import partial
 import httpx
 import pytest
 from browser import Browser
+from processes import children
 from shop import Shop, is_running, until
 
 ROUNDS_WHILE_IT_HAPPENS = 3
@@ -88,7 +89,7 @@ def in_stock(shop: Shop, count: int, first: int) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-@pytest.mark.parametrize(("first", "service"), [(0, "catalog"), (2, "orders"), (4, "storefront")])
+@pytest.mark.parametrize(("first", "service"), [(0, "catalog"), (2, "orders"), (4, "storefront"), (6, "shipping")])
 def test_a_restart_of_a_service_costs_no_request(shop: Shop, first: int, service: str) -> None:
     before = pids(shop, service)
     shoppers = shop_while(shop, first, lambda: shop.command("restart", service))
@@ -99,14 +100,52 @@ def test_a_restart_of_a_service_costs_no_request(shop: Shop, first: int, service
         assert {row[1] for row in rows} <= {"cancelled", "placed"}
 
 
-def test_a_second_instance_comes_and_goes_without_a_failed_request(shop: Shop) -> None:
+@pytest.mark.parametrize(("first", "service"), [(8, "storefront"), (10, "shipping")])
+def test_a_second_instance_comes_and_goes_without_a_failed_request(shop: Shop, first: int, service: str) -> None:
     def scale() -> None:
-        shop.command("scale", "storefront=2")
-        assert len(pids(shop, "storefront")) == 2
-        shop.command("scale", "storefront=1")
+        shop.command("scale", f"{service}=2")
+        assert len(pids(shop, service)) == 2
+        shop.command("scale", f"{service}=1")
 
-    shop_while(shop, 6, scale)
-    until(lambda: len(pids(shop, "storefront")) == 1, "the end of the second instance")
+    shop_while(shop, first, scale)
+    until(lambda: len(pids(shop, service)) == 1, "the end of the second instance")
+
+
+def test_without_shipping_shopping_goes_on_and_its_parcels_follow(shop: Shop, browser: Browser) -> None:
+    (guard,) = pids(shop, "shipping")
+    # What is stopped answers nobody, and nobody starts it again.
+    stopped = children(guard)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        page = browser.order(in_stock(shop, 1, 16)[0], "patient@example.org")
+        assert "Thank you" in page.text
+        assert "Nobody at shipping answers just now; your order is safe" in page.text
+        order = page.url.path.rpartition("/")[2]
+        assert [row[1] for row in shop.order_rows("patient@example.org")] == ["placed"]
+        assert shop.shipment(order) is None
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    until(lambda: "being packed" in browser.get(page.url.path).text, "the parcel of the order")
+    assert shop.shipment(order) == "ready"
+
+
+def test_shipping_that_dies_under_shoppers_costs_no_order(shop: Shop) -> None:
+    def kill() -> None:
+        for _ in range(3):
+            (leader,) = pids(shop, "shipping")
+            os.kill(leader, signal.SIGKILL)
+            until(lambda leader=leader: pids(shop, "shipping").isdisjoint({leader}), "its end")  # type: ignore[misc]
+            until(lambda: shop.states()["shipping"] == "ready", "the next process of shipping")
+
+    shoppers = shop_while(shop, 18, kill)
+
+    def is_settled() -> bool:
+        rows = [row for shopper in shoppers for row in shop.order_rows(shopper.email)]
+        return {row[1] for row in rows} <= {"cancelled"}
+
+    until(is_settled, "the end of every cancellation")
 
 
 def test_a_changed_file_is_what_the_next_shopper_sees(shop: Shop) -> None:
@@ -119,7 +158,7 @@ def test_a_changed_file_is_what_the_next_shopper_sees(shop: Shop) -> None:
                 page.write_text(text.replace("By the room", words))
                 until(partial(says, browser, words), f"a page that says {words}")
 
-    shop_while(shop, 8, change)
+    shop_while(shop, 12, change)
 
 
 def test_a_mistake_in_a_file_costs_no_request(shop: Shop) -> None:
@@ -132,10 +171,10 @@ def test_a_mistake_in_a_file_costs_no_request(shop: Shop) -> None:
         module.write_text(text + "\nMENDED = True\n")
         until(partial(shop.said, "catalog", "reloaded in"), "the mended module")
 
-    shop_while(shop, 10, mistake)
+    shop_while(shop, 14, mistake)
 
 
-@pytest.mark.parametrize("service", ["catalog", "orders", "storefront", "gateway", "hub"])
+@pytest.mark.parametrize("service", ["catalog", "orders", "storefront", "shipping", "gateway", "hub"])
 def test_what_is_killed_comes_back_and_the_basket_is_kept(shop: Shop, browser: Browser, service: str) -> None:
     browser.put_in_basket(in_stock(shop, 1, 12)[0], 2)
     (killed,) = pids(shop, service)

@@ -1,14 +1,17 @@
-"""Somebody shops: through the gateway, three services, two databases."""
+"""Somebody shops: through the gateway, four services, three databases."""
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
+import grpc
 import httpx
 import pytest
 from browser import Browser
-from shop import Shop, until
+from shop import REPOSITORY, Shop, until
 
 
 def plenty(browser: Browser) -> int:
@@ -82,7 +85,7 @@ def test_one_id_follows_a_request_through_all_services(shop: Shop, browser: Brow
     request_id = "e2e-follows-me"
     answer = browser.client.post("/checkout", data=form, headers={"X-Request-Id": request_id}, follow_redirects=False)
     assert (answer.status_code, answer.headers["x-request-id"]) == (303, request_id)
-    for service in ("storefront", "orders", "catalog"):
+    for service in ("storefront", "orders", "catalog", "shipping"):
         until(partial(shop.said, service, request_id), f"{request_id} in a line of {service}")
 
 
@@ -92,7 +95,53 @@ def test_the_order_desk_has_no_place_at_the_gateway(shop: Shop) -> None:
     assert "There is nothing here" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/reservations/some-reservation", "/healthz"])
+@pytest.fixture(scope="session")
+def protocol() -> tuple[Any, Any]:
+    """The messages and the client of shipping, as grpcio-tools makes them from its protocol."""
+    folder = str(REPOSITORY / "examples/shop/services/shipping/proto/shop/shipping/v1")
+    sys.path.insert(0, folder)
+    try:
+        return grpc.protos_and_services("shipping.proto")  # type: ignore[no-any-return]
+    finally:
+        sys.path.remove(folder)
+
+
+def test_an_order_is_shipped_and_its_page_says_where_it_is(
+    shop: Shop, browser: Browser, protocol: tuple[Any, Any]
+) -> None:
+    page = browser.order(plenty(browser), "parcel@example.org")
+    assert "One parcel, being packed" in page.text
+    order = page.url.path.rpartition("/")[2]
+    messages, services = protocol
+    shipping = str(shop.services()["shipping"]["url"])
+    with grpc.insecure_channel(shipping.removeprefix("http://")) as channel:
+        client = services.ShippingStub(channel)
+        assert client.Quote(messages.QuoteRequest(things=1), timeout=30).price_cents == 490
+        steps = client.Watch(messages.TrackRequest(order=order), timeout=60)
+        assert next(steps).status == messages.STATUS_READY
+        # Those who pack do this.
+        assert httpx.post(f"{shipping}/shipments/{order}/dispatch").status_code == 200
+        sent = next(steps)
+        assert (sent.status, sent.tracking) == (messages.STATUS_DISPATCHED, f"PN{order.replace('-', '')[:12].upper()}")
+        text = browser.get(page.url.path).text
+        assert f"On the way, number {sent.tracking}" in text and "Cancel this order" not in text
+        # Somebody who has the old page before them is told.
+        late = browser.send(f"{page.url.path}/cancel", browser.token_on(browser.get("/products/1")))
+        assert "cannot be cancelled any more" in late.text
+        assert httpx.post(f"{shipping}/shipments/{order}/deliver").status_code == 200
+        assert [step.status for step in steps] == [messages.STATUS_DELIVERED]
+    assert "Delivered" in browser.get(page.url.path).text
+
+
+def test_a_cancelled_order_is_not_sent(shop: Shop, browser: Browser) -> None:
+    page = browser.order(plenty(browser), "stay@example.org")
+    order = page.url.path.rpartition("/")[2]
+    assert shop.shipment(order) == "ready"
+    browser.send(f"{page.url.path}/cancel", browser.token_on(page))
+    assert shop.shipment(order) == "cancelled"
+
+
+@pytest.mark.parametrize("path", ["/shipments", "/reservations/some-reservation", "/healthz"])
 def test_what_services_say_to_each_other_stays_inside(shop: Shop, path: str) -> None:
     answer = httpx.get(shop.gateway + path)
     # The window answers for its own health; the catalogue's reservations are nobody's business outside.

@@ -82,7 +82,8 @@ class System:
             self.process = subprocess.Popen(
                 [str(self.binary), *command],
                 cwd=self.root,
-                env=os.environ | {name: value},
+                # The shop's shipping is built beside the binary.
+                env=os.environ | {name: value, "PATH": f"{self.binary.parent}:{os.environ['PATH']}"},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

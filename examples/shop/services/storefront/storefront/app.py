@@ -18,6 +18,7 @@ from storefront.pages.behind import catalog
 from storefront.pictures import picture_name
 from storefront.purchases import Purchases
 from storefront.settings import Settings
+from storefront.shipping import Shipping
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = LastingSessions()
     app.extensions["catalog"] = Catalog(settings.catalog_url)
     app.extensions["orders"] = Orders(settings.orders_url)
+    app.extensions["shipping"] = Shipping(settings.shipping_url)
     tracing.install(app)
     app.before_request(_begin)
     forgery.install(app)

@@ -12,6 +12,7 @@ from tempfile import NamedTemporaryFile
 class Settings:
     catalog_url: str
     orders_url: str
+    shipping_url: str
     secret_key: str
     secure_cookies: bool = False
 
@@ -20,6 +21,7 @@ class Settings:
         return cls(
             catalog_url=os.environ.get("CATALOG_URL") or "http://127.0.0.1:8000",
             orders_url=os.environ.get("ORDERS_URL") or "http://127.0.0.1:8001",
+            shipping_url=os.environ.get("SHIPPING_URL") or "http://127.0.0.1:8002",
             secret_key=os.environ.get("SECRET_KEY") or kept_key(instance / "secret-key"),
             secure_cookies=os.environ.get("SECURE_COOKIES", "") not in ("", "0"),
         )

@@ -5,7 +5,7 @@ from flask import Flask
 
 from storefront.app import create_app
 from storefront.settings import Settings
-from tests.fakes import FakeCatalog, FakeOrders
+from tests.fakes import FakeCatalog, FakeOrders, FakeShipping
 from tests.shopper import Shopper
 
 
@@ -24,8 +24,15 @@ def orders() -> Iterator[FakeOrders]:
 
 
 @pytest.fixture
-def app(catalog: FakeCatalog, orders: FakeOrders) -> Flask:
-    return create_app(Settings(catalog_url=catalog.url, orders_url=orders.url, secret_key="a key for tests"))
+def shipping() -> Iterator[FakeShipping]:
+    fake = FakeShipping()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def app(catalog: FakeCatalog, orders: FakeOrders, shipping: FakeShipping) -> Flask:
+    return create_app(Settings(catalog.url, orders.url, shipping.url, secret_key="a key for tests"))
 
 
 @pytest.fixture

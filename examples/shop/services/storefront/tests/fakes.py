@@ -1,4 +1,4 @@
-"""The catalogue and the order desk for tests: real HTTP servers that keep to the contracts, and fail when told to."""
+"""The services behind, for tests: real HTTP servers that keep to the contracts, and fail when told to."""
 
 import json
 import threading
@@ -216,6 +216,24 @@ class FakeOrders(Fake):
             currency="EUR" if known else None,
             rejection=self.rejection,
         )
+
+
+class FakeShipping(Fake):
+    name = "shipping"
+
+    def __init__(self) -> None:
+        self.shipments: dict[str, dict[str, Any]] = {}
+        super().__init__()
+
+    def book(self, order_id: str, status: str = "ready", parcels: int = 1) -> None:
+        tracking = "PN5F0C1B2A" if status in ("dispatched", "delivered") else None
+        self.shipments[order_id] = {"order": order_id, "status": status, "parcels": parcels, "tracking": tracking}
+
+    def answer(self, seen: Seen, query: dict[str, list[str]]) -> Answer:
+        match seen.method, seen.path.split("/")[2:]:
+            case "GET", [order_id] if order_id in self.shipments:
+                return Answer(200, self.shipments[order_id])
+        return problem(404, "there is no shipment for this order")
 
 
 def product(number: int) -> dict[str, Any]:

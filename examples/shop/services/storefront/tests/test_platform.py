@@ -155,15 +155,18 @@ def test_the_key_of_development_is_made_once_by_many_workers(tmp_path: Path) -> 
 def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATALOG_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("ORDERS_URL", "http://127.0.0.1:2")
+    monkeypatch.setenv("SHIPPING_URL", "http://127.0.0.1:3")
     monkeypatch.setenv("SECRET_KEY", "from outside")
     monkeypatch.setenv("SECURE_COOKIES", "1")
     settings = Settings.from_environment(tmp_path)
-    assert settings == Settings("http://127.0.0.1:1", "http://127.0.0.1:2", "from outside", secure_cookies=True)
+    assert settings == Settings(
+        "http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "from outside", secure_cookies=True
+    )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_session_cookie_is_out_of_reach_of_scripts_and_other_sites(catalog: FakeCatalog, orders: FakeOrders) -> None:
-    settings = Settings(catalog.url, orders.url, "a key for tests", secure_cookies=True)
+    settings = Settings(catalog.url, orders.url, "http://127.0.0.1:9", "a key for tests", secure_cookies=True)
     app: Flask = create_app(settings)
     cookie = app.test_client().get("/products/1").headers["Set-Cookie"]
     for flag in ("HttpOnly", "SameSite=Lax", "Secure", "Max-Age="):

@@ -4,6 +4,7 @@ from flask import current_app
 
 from storefront.catalog import Catalog
 from storefront.orders import Orders
+from storefront.shipping import Shipping
 
 
 def catalog() -> Catalog:
@@ -13,4 +14,9 @@ def catalog() -> Catalog:
 
 def order_desk() -> Orders:
     found: Orders = current_app.extensions["orders"]
+    return found
+
+
+def shipping_desk() -> Shipping:
+    found: Shipping = current_app.extensions["shipping"]
     return found

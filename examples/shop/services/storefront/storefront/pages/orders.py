@@ -5,8 +5,9 @@ from werkzeug.wrappers import Response
 
 from storefront.catalog import Product
 from storefront.orders import KeyWasUsedError, Order
-from storefront.pages.behind import catalog, order_desk
+from storefront.pages.behind import catalog, order_desk, shipping_desk
 from storefront.service import RefusedError, ServiceDownError
+from storefront.shipping import Shipment
 
 pages = Blueprint("orders", __name__, url_prefix="/my/orders")
 
@@ -20,7 +21,10 @@ def show_all() -> str:
 @pages.get("/<uuid:order_id>")
 def show(order_id: object) -> str:
     order = _mine(str(order_id))
-    return render_template("order.html", order=order, products=_products_of(order))
+    shipment, is_known = _shipment_of(order)
+    return render_template(
+        "order.html", order=order, products=_products_of(order), shipment=shipment, shipment_is_known=is_known
+    )
 
 
 @pages.post("/<uuid:order_id>/resume")
@@ -58,6 +62,16 @@ def _products_of(order: Order) -> dict[int, Product]:
         return catalog().find(line.product_id for line in order.lines)
     except ServiceDownError:
         return {}
+
+
+def _shipment_of(order: Order) -> tuple[Shipment | None, bool]:
+    """Where its parcels are, and whether anybody could tell. An order can be read without that, too."""
+    if order.status != "placed":
+        return None, True
+    try:
+        return shipping_desk().find(order.id), True
+    except (RefusedError, ServiceDownError):
+        return None, False
 
 
 def _back_to(order: Order) -> Response:
