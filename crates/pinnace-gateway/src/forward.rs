@@ -7,9 +7,9 @@ use http::header::{self, HeaderValue};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri, request};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use pinnace_http::client::{Client, ClientErrorKind};
-use pinnace_http::{Body, Connection};
+use pinnace_http::upgrade::OnUpgrade;
+use pinnace_http::{Body, Connection, RequestBody};
 use pinnace_types::{ErrorCode, Problem};
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) client: &'a Client,
     pub(crate) route: &'a Route,
     pub(crate) head: request::Parts,
-    pub(crate) body: Incoming,
+    pub(crate) body: RequestBody,
     pub(crate) max_body: Option<u64>,
     /// The client's half, if it asks for a WebSocket.
     pub(crate) client_upgrade: Option<OnUpgrade>,

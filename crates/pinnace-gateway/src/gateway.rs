@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use parking_lot::RwLock;
 use pinnace_http::client::{Client, ClientConfig};
-use pinnace_http::{Body, Connection, Handler, problem_response};
+use pinnace_http::{Body, Connection, Handler, RequestBody, problem_response};
 use pinnace_telemetry::REQUEST_ID_HEADER;
 use pinnace_types::worker::LogFormat;
 use pinnace_types::{ErrorCode, Problem, RequestId};
@@ -51,7 +50,7 @@ impl Gateway {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         connection: Arc<Connection>,
         id: &RequestId,
     ) -> Result<Response<Body>, Box<Refusal>> {
@@ -82,7 +81,7 @@ impl Gateway {
                 return Err(Refusal::new(Problem::new(ErrorCode::NotFound, detail)));
             }
         };
-        let client_upgrade = hyper::upgrade::on(&mut request);
+        let client_upgrade = pinnace_http::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
         let websocket = headers::is_websocket(&head);
         headers::prepare(&mut head.headers, &authority, connection.scheme, connection.peer, id);
@@ -110,7 +109,7 @@ impl Routing {
 }
 
 impl Handler for Gateway {
-    async fn call(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, request: Request<RequestBody>, connection: Arc<Connection>) -> Response<Body> {
         let id = headers::request_id(request.headers());
         let record = Record {
             format: self.0.access_log,

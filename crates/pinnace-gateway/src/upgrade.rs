@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use pinnace_http::Connection;
+use pinnace_http::upgrade::OnUpgrade;
 use tokio::io::AsyncWriteExt as _;
 
 /// Joins the two connections in a task that ends with either of them. A draining gateway closes both at once: it goes
 /// first, so that the service learns of its clients' end while it still runs.
-pub(crate) fn join(client: OnUpgrade, service: OnUpgrade, connection: Arc<Connection>) {
+pub(crate) fn join(client: OnUpgrade, service: hyper::upgrade::OnUpgrade, connection: Arc<Connection>) {
     tokio::spawn(async move {
-        let (client, service) = match tokio::try_join!(client, service) {
-            Ok(both) => both,
-            Err(error) => {
-                tracing::debug!(%error, "upgrade not completed");
-                return;
-            }
+        let (Ok(mut client), Ok(service)) = tokio::join!(client, service) else {
+            tracing::debug!("upgrade not completed");
+            return;
         };
-        let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+        let mut service = TokioIo::new(service);
         tokio::select! {
             result = tokio::io::copy_bidirectional(&mut client, &mut service) => {
                 if let Err(error) = result {

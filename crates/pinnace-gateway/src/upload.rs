@@ -9,9 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
-use pinnace_http::{BodyTooLarge, BoxError};
+use pinnace_http::{BodyTooLarge, BoxError, RequestBody};
 use tokio::time::Instant;
 
 /// What the gateway knows about a body on its way; clones share it.
@@ -20,7 +19,7 @@ pub(crate) struct Watch(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    untouched: Option<Incoming>,
+    untouched: Option<RequestBody>,
     empty: bool,
     moved: Instant,
     waits_for_client: bool,
@@ -30,7 +29,7 @@ struct State {
 /// The body itself, for one attempt.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
     touched: bool,
     left: Option<u64>,
     limit: u64,
@@ -38,7 +37,7 @@ pub(crate) struct Upload {
 }
 
 impl Watch {
-    pub(crate) fn new(body: Incoming) -> Self {
+    pub(crate) fn new(body: RequestBody) -> Self {
         let empty = body.is_end_stream();
         let state =
             State { untouched: Some(body), empty, moved: Instant::now(), waits_for_client: false, too_large: false };
@@ -110,11 +109,11 @@ impl http_body::Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.body.as_ref().is_none_or(RequestBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+        self.body.as_ref().map_or_else(SizeHint::default, RequestBody::size_hint)
     }
 }
 

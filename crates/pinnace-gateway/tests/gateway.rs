@@ -9,11 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use pinnace_gateway::{Gateway, Table};
 use pinnace_http::client::{Client, ClientConfig};
-use pinnace_http::{Body, Connection, Drain, Handler, Listener, Server, ServerConfig};
+use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 struct Service(&'static str);
 
 impl Handler for Service {
-    async fn call(&self, mut request: Request<Incoming>, _: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, mut request: Request<RequestBody>, _: Arc<Connection>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         if path.ends_with("/silent") {
             std::future::pending::<()>().await;
@@ -32,9 +30,9 @@ impl Handler for Service {
             return Response::new(Body::from(request.into_body()));
         }
         if path.ends_with("/ws") {
-            let upgrade = hyper::upgrade::on(&mut request);
+            let upgrade = pinnace_http::upgrade::on(&mut request);
             tokio::spawn(async move {
-                let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
+                let (mut reader, mut writer) = tokio::io::split(upgrade.await.unwrap());
                 let _ = tokio::io::copy(&mut reader, &mut writer).await;
             });
             let head = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");

@@ -14,12 +14,15 @@ mod drain;
 mod limited;
 pub mod management;
 mod problem;
+mod request_body;
 mod server;
 pub mod unix;
+pub mod upgrade;
 
 pub use body::{Body, BodyClosed, BodySender, BoxError};
 pub use connection::{Connection, Peer};
 pub use drain::Drain;
 pub use limited::{BodyTooLarge, Limited};
 pub use problem::problem_response;
+pub use request_body::{RequestBody, RequestBodyError};
 pub use server::{Handler, Listener, Server, ServerConfig, ServerCounters};

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use http::Request;
 use http::Response;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
@@ -36,6 +35,7 @@ use crate::Body;
 use crate::Connection;
 use crate::Drain;
 use crate::Peer;
+use crate::RequestBody;
 use crate::connection::Activity;
 use crate::drain::Deadlines;
 use stream::Socket;
@@ -79,7 +79,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request. The future is dropped when the client goes away.
     fn call(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         connection: Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send;
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use http::Request;
 use http::Response;
-use hyper::body::Incoming;
 use pinnace_http::Body;
 use pinnace_http::Connection;
 use pinnace_http::Drain;
 use pinnace_http::Handler;
 use pinnace_http::Listener;
+use pinnace_http::RequestBody;
 use pinnace_http::Server;
 use pinnace_http::ServerConfig;
 use tokio::io::AsyncReadExt as _;
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 struct Hello;
 
 impl Handler for Hello {
-    async fn call(&self, _: Request<Incoming>, _: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, _: Request<RequestBody>, _: Arc<Connection>) -> Response<Body> {
         Response::new(Body::from("hello"))
     }
 }

@@ -7,8 +7,7 @@ use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Collected, Limited};
-use hyper::body::Incoming;
-use pinnace_http::{Body, Connection, Handler, problem_response};
+use pinnace_http::{Body, Connection, Handler, RequestBody, problem_response};
 use pinnace_registry::{Caller, Consul, Eureka};
 use pinnace_telemetry::{REQUEST_ID_HEADER, new_request_id};
 use pinnace_types::{ErrorCode, RequestId};
@@ -41,7 +40,7 @@ impl Border {
     }
 
     /// Answers on the paths of Consul and Eureka, with the errors that their clients expect.
-    async fn registry(&self, request: Request<Incoming>) -> Response<Bytes> {
+    async fn registry(&self, request: Request<RequestBody>) -> Response<Bytes> {
         let is_consul = Consul::is_asked(request.uri().path());
         let known = caller(request.uri(), request.headers(), &self.app.token);
         let open = Consul::is_open(request.uri().path()).then_some(Caller::Anyone);
@@ -65,7 +64,7 @@ impl Border {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Result<Response<Body>, Refusal> {
+    async fn answer(&self, request: Request<RequestBody>, connection: &Connection) -> Result<Response<Body>, Refusal> {
         check_origin(request.uri(), request.headers())?;
         let path = request.uri().path();
         if Consul::is_asked(path) || Eureka::is_asked(path) {
@@ -93,7 +92,7 @@ impl Border {
 }
 
 impl Handler for Border {
-    async fn call(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, request: Request<RequestBody>, connection: Arc<Connection>) -> Response<Body> {
         let started = Instant::now();
         let id = request_id(&request);
         let in_flight = self.app.metrics_of_worker.begin(&id);
@@ -115,7 +114,7 @@ impl Handler for Border {
     }
 }
 
-fn request_id(request: &Request<Incoming>) -> RequestId {
+fn request_id(request: &Request<RequestBody>) -> RequestId {
     let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
     given.and_then(|id| RequestId::try_new(id).ok()).unwrap_or_else(new_request_id)
 }

@@ -15,8 +15,7 @@ mod websocket;
 use std::sync::Arc;
 
 use ::http::{Request, Response};
-use hyper::body::Incoming;
-use pinnace_http::Connection;
+use pinnace_http::{Connection, RequestBody};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -52,7 +51,7 @@ impl Asgi {
     /// Answers one request.
     pub(crate) async fn call(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         connection: &Arc<Connection>,
         origin: Origin,
     ) -> Response<ResponseBody> {

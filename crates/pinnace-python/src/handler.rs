@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use pinnace_http::management::{Asked, Management, Readiness, metrics_response};
-use pinnace_http::{Body, Connection};
+use pinnace_http::{Body, Connection, RequestBody};
 use pinnace_telemetry::{Observation, Observer, answer_request_id, take_request_id};
 use pinnace_types::{ErrorCode, Problem, RequestId, TrustedProxies};
 
@@ -44,7 +43,7 @@ pub(crate) struct RequestIdentity(pub(crate) RequestId);
 impl pinnace_http::Handler for Handler {
     fn call(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         connection: Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send {
         let hosted = Arc::clone(&self.0);
@@ -64,7 +63,7 @@ impl Hosted {
         if self.ready.load(Ordering::Relaxed) { Readiness::Ready } else { Readiness::Stopping }
     }
 
-    async fn answer(&self, mut request: Request<Incoming>, connection: Arc<Connection>) -> Response<ResponseBody> {
+    async fn answer(&self, mut request: Request<RequestBody>, connection: Arc<Connection>) -> Response<ResponseBody> {
         let id = take_request_id(request.headers_mut());
         request.extensions_mut().insert(RequestIdentity(id.clone()));
         let origin = Origin::of(&connection, request.headers(), &self.forwarded_allow);

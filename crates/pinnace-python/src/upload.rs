@@ -1,13 +1,13 @@
 //! The body of a request on its way from the socket to Python.
 //!
-//! Nothing is read before the application wants it: hyper stops reading the socket, and the client's window fills.
+//! Nothing is read before the application wants it: the server stops reading the socket, and the client's window fills.
 //! Small bodies that are there already are an exception ([`Upload::prefetch`]): Python then never waits for them.
 
 use bytes::Bytes;
 use http::Response;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use pinnace_http::RequestBody;
 use pinnace_types::ErrorCode;
 
 use crate::body::ResponseBody;
@@ -19,7 +19,7 @@ const PREFETCH: usize = 64 << 10;
 /// A request's body, frame by frame.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    incoming: Incoming,
+    incoming: RequestBody,
     limit: Option<u64>,
     seen: u64,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Prefetched {
 }
 
 impl Upload {
-    pub(crate) fn new(incoming: Incoming, limit: Option<u64>) -> Self {
+    pub(crate) fn new(incoming: RequestBody, limit: Option<u64>) -> Self {
         Self { incoming, limit, seen: 0 }
     }
 

@@ -12,8 +12,7 @@ mod respond;
 use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
-use pinnace_http::Connection;
+use pinnace_http::{Connection, RequestBody};
 use pinnace_telemetry::Observer;
 use pinnace_types::ErrorCode;
 use pinnace_types::worker::WorkerConfig;
@@ -79,7 +78,7 @@ impl Wsgi {
     /// Answers one request.
     pub(crate) async fn call(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         connection: &Connection,
         origin: Origin,
     ) -> Response<ResponseBody> {

@@ -11,9 +11,8 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use http_body_util::Limited;
-use hyper::body::Incoming;
 use pinnace_http::management::{Asked, Management, metrics_response};
-use pinnace_http::{Body, Connection, problem_response};
+use pinnace_http::{Body, Connection, RequestBody, problem_response};
 use pinnace_telemetry::{Observation, Observer, answer_request_id, take_request_id, within_request};
 use pinnace_types::{ErrorCode, Problem, RequestId};
 use tower::ServiceExt as _;
@@ -40,7 +39,7 @@ pub(crate) struct Hosted {
 }
 
 impl pinnace_http::Handler for Border {
-    async fn call(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, request: Request<RequestBody>, connection: Arc<Connection>) -> Response<Body> {
         let hosted = &*self.0;
         match hosted.management.asked(&request, connection.peer) {
             None => match hosted.calls_for(request.headers()).and_then(|calls| calls.health(&request)) {
@@ -58,7 +57,7 @@ impl pinnace_http::Handler for Border {
 }
 
 impl Hosted {
-    async fn answer(&self, mut request: Request<Incoming>, connection: &Connection) -> Response<Body> {
+    async fn answer(&self, mut request: Request<RequestBody>, connection: &Connection) -> Response<Body> {
         let id = take_request_id(request.headers_mut());
         let peer = connection.peer.address();
         let extensions = request.extensions_mut();

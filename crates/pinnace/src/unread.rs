@@ -12,8 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use pinnace_http::Body;
+use pinnace_http::{Body, RequestBody, RequestBodyError};
 use tokio::sync::oneshot;
 
 /// The most that is read for nobody; as much as one reads at once from a socket.
@@ -25,21 +24,21 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Lent {
     /// Nothing once it was read to its end.
-    body: Option<Incoming>,
-    back_tx: Option<oneshot::Sender<Incoming>>,
+    body: Option<RequestBody>,
+    back_tx: Option<oneshot::Sender<RequestBody>>,
 }
 
 /// Where the rest comes back.
 #[derive(Debug)]
 pub(crate) struct Rest {
-    back_rx: oneshot::Receiver<Incoming>,
+    back_rx: oneshot::Receiver<RequestBody>,
     version: Version,
     /// Its client sends the body only when asked, which reading does.
     waits_for_word: bool,
 }
 
 /// Lends the body of a request with this head.
-pub(crate) fn lend(body: Incoming, version: Version, headers: &HeaderMap) -> (Lent, Rest) {
+pub(crate) fn lend(body: RequestBody, version: Version, headers: &HeaderMap) -> (Lent, Rest) {
     let (back_tx, back_rx) = oneshot::channel();
     let waits_for_word = headers.contains_key(header::EXPECT);
     let body = (!body.is_end_stream()).then_some(body);
@@ -63,7 +62,7 @@ impl Rest {
 }
 
 /// Whether the end was reached.
-async fn read(mut body: Incoming) -> bool {
+async fn read(mut body: RequestBody) -> bool {
     let mut left = MOST;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return false };
@@ -78,9 +77,12 @@ async fn read(mut body: Incoming) -> bool {
 
 impl http_body::Body for Lent {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RequestBodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut *body).poll_frame(context));
         if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
@@ -90,11 +92,11 @@ impl http_body::Body for Lent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.body.as_ref().is_none_or(RequestBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), RequestBody::size_hint)
     }
 }
 

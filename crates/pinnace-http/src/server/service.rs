@@ -25,6 +25,7 @@ use super::Shared;
 use crate::Body;
 use crate::BoxError;
 use crate::Connection;
+use crate::RequestBody;
 use crate::connection::InFlight;
 use crate::problem_response;
 
@@ -49,7 +50,7 @@ pub(super) async fn answer<H: Handler>(
     let is_connect = request.method() == Method::CONNECT;
     let mut response = match refusal(&shared, &request) {
         Some(response) => response,
-        None => shared.handler.call(request, Arc::clone(&connection)).await,
+        None => shared.handler.call(request.map(RequestBody::from), Arc::clone(&connection)).await,
     };
     let upgrades =
         response.status() == StatusCode::SWITCHING_PROTOCOLS || (is_connect && response.status().is_success());

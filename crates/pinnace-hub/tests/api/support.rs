@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use pinnace_http::{Body, Connection, Drain, Handler, Listener, Server, ServerConfig, problem_response};
+use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig, problem_response};
 use pinnace_hub::{Hub, HubConfig, RegistryConfig};
 use pinnace_types::control::{InstanceView, ServiceKind, ServiceState, ServiceView, SystemView};
 use pinnace_types::{ErrorCode, Problem, Secret, ServiceName};
@@ -53,7 +53,7 @@ impl Supervisor {
 }
 
 impl Handler for Control {
-    async fn call(&self, request: Request<Incoming>, _: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, request: Request<RequestBody>, _: Arc<Connection>) -> Response<Body> {
         let path = request.uri().path_and_query().unwrap().to_string();
         let answer = match (request.method().as_str(), path.as_str()) {
             ("GET", "/v1/events") => return self.events(),

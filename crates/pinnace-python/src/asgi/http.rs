@@ -12,9 +12,8 @@ use std::sync::{Arc, Weak};
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
-use hyper::body::Incoming;
 use parking_lot::Mutex;
-use pinnace_http::Connection;
+use pinnace_http::{Connection, RequestBody};
 use pinnace_types::{ErrorCode, RequestId};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -99,7 +98,7 @@ enum Sent {
 /// Answers a request with the application.
 pub(super) async fn exchange(
     asgi: &Arc<Asgi>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     connection: &Connection,
     origin: Origin,
 ) -> Response<ResponseBody> {

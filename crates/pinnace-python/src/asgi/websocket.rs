@@ -8,10 +8,9 @@ mod socket;
 use std::sync::{Arc, Weak};
 
 use ::http::{Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
-use pinnace_http::Connection;
+use pinnace_http::upgrade::{self, OnUpgrade};
+use pinnace_http::{Connection, RequestBody};
 use pinnace_types::{ErrorCode, RequestId};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -90,7 +89,7 @@ pub(super) fn is_handshake<B>(request: &Request<B>) -> bool {
 /// Answers the handshake with what the application says.
 pub(super) async fn converse(
     asgi: &Arc<Asgi>,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     connection: &Arc<Connection>,
     origin: Origin,
 ) -> Response<ResponseBody> {
@@ -104,7 +103,7 @@ pub(super) async fn converse(
     let Some(accept_key) = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())) else {
         return problem(ErrorCode::BadRequest, "the handshake has no Sec-WebSocket-Key", None);
     };
-    let upgrade = hyper::upgrade::on(&mut request);
+    let upgrade = upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let request_id = scope::request_id(&parts);
     let (answer_tx, answer_rx) = oneshot::channel();

@@ -17,8 +17,7 @@ use axum::extract::Query;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use pinnace_http::{Body, Connection, Drain, Handler, Listener, Server, ServerConfig, problem_response};
+use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig, problem_response};
 use pinnace_types::control::{ScaleRequest, SystemView};
 use pinnace_types::{ErrorCode, Problem, ServiceName};
 use serde::{Deserialize, Serialize};
@@ -75,13 +74,13 @@ pub(crate) async fn serve(listener: UnixListener, handle: Handle, logs: Logs) {
 }
 
 impl Handler for Control {
-    async fn call(&self, request: Request<Incoming>, _: Arc<Connection>) -> Response<Body> {
+    async fn call(&self, request: Request<RequestBody>, _: Arc<Connection>) -> Response<Body> {
         self.answer(request).await.unwrap_or_else(|problem| problem_response(&problem))
     }
 }
 
 impl Control {
-    async fn answer(&self, request: Request<Incoming>) -> Answered {
+    async fn answer(&self, request: Request<RequestBody>) -> Answered {
         let path = request.uri().path().to_owned();
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let allowed = match segments[..] {
@@ -107,7 +106,7 @@ impl Control {
         Ok(json(&view))
     }
 
-    async fn scale(&self, name: &str, body: Incoming) -> Answered {
+    async fn scale(&self, name: &str, body: RequestBody) -> Answered {
         let name = service_name(name)?;
         let request: ScaleRequest = serde_json::from_slice(&read(body).await?).map_err(|error| {
             hinted(ErrorCode::BadRequest, format!("the body is not understood: {error}"), r#"send {"instances": 2}"#)
@@ -120,7 +119,7 @@ impl Control {
         Ok(json(&view))
     }
 
-    fn logs(&self, request: &Request<Incoming>) -> Answered {
+    fn logs(&self, request: &Request<RequestBody>) -> Answered {
         let Query(query) = Query::<LogQuery>::try_from_uri(request.uri()).map_err(|error| {
             let hint = "the parameters are service=NAME, tail=NUMBER and follow=true";
             hinted(ErrorCode::BadRequest, format!("the query is not understood: {}", error.body_text()), hint)
@@ -169,7 +168,7 @@ fn service_name(text: &str) -> Result<ServiceName, Box<Problem>> {
     ServiceName::try_new(text).map_err(|error| problem(ErrorCode::NotFound, error.to_string()))
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Box<Problem>> {
+async fn read(body: RequestBody) -> Result<Bytes, Box<Problem>> {
     let collected = http_body_util::Limited::new(body, MAX_BODY).collect().await;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use pinnace_http::upgrade::{OnUpgrade, Upgraded};
 use pyo3::prelude::*;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
@@ -40,7 +39,7 @@ pub(super) async fn run(conversing: Arc<Conversing>, upgrade: OnUpgrade, mut out
         return;
     };
     let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let mut end = None;
     while end.is_none() {
         tokio::select! {
@@ -80,7 +79,7 @@ impl End {
     }
 }
 
-async fn write(socket: &mut WebSocketStream<TokioIo<Upgraded>>, message: Option<Outgoing>) -> Option<End> {
+async fn write(socket: &mut WebSocketStream<Upgraded>, message: Option<Outgoing>) -> Option<End> {
     let message = match message {
         Some(Outgoing::Text(text)) => Message::Text(text.into()),
         Some(Outgoing::Bytes(data)) => Message::Binary(data),
