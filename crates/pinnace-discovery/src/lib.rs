@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod advertise;
 mod connect;
 mod consul;
 mod endpoint;
@@ -44,6 +45,7 @@ use std::fmt;
 use pinnace_types::ServiceName;
 
 pub use address::{EurekaLocation, InvalidRegistryAddress, RegistryAddress};
+pub use advertise::{Advertise, InvalidAdvertise, own_address};
 pub use connect::{ConnectError, connect};
 pub use consul::{ConsulRegistry, InvalidToken};
 pub use endpoint::{Endpoint, InvalidEndpoint};

@@ -7,7 +7,6 @@
 //! `interpreter` finds out which Python and which runtime folder; `announcer` keeps the instance in a registry; `report` is
 //! how all this is told.
 
-mod advertise;
 mod announcer;
 mod config;
 mod error;
@@ -27,11 +26,11 @@ use pinnace_os::{
 };
 use pinnace_telemetry::ServiceMetrics;
 
-pub use advertise::{Advertise, InvalidAdvertise};
 pub use config::{RegistrationConfig, ServeConfig};
 pub use error::ServeError;
 pub(crate) use interpreter::Candidate;
 pub use interpreter::{Interpreter, InterpreterError};
+pub use pinnace_discovery::{Advertise, InvalidAdvertise};
 
 use crate::signals::{Asked, Signals};
 use crate::watch::{Change, Watched, Watcher};

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use pinnace_discovery::{ConnectError, InvalidAdvertise, InvalidRegistryAddress};
 use pinnace_telemetry::MetricsError;
 use pinnace_types::{ExitCode, InvalidName};
 
@@ -27,6 +28,20 @@ pub enum ServiceError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The address of the registry is none. It is not repeated: there may be a password in it.
+    #[error("{origin}: {source}")]
+    RegistryAddress {
+        /// The variable or the setting that holds it.
+        origin: &'static str,
+        /// What is wrong with it.
+        source: InvalidRegistryAddress,
+    },
+    /// What the address of the registry refers to leads nowhere.
+    #[error(transparent)]
+    Registry(ConnectError),
+    /// The address that others are to reach the service at is none.
+    #[error(transparent)]
+    Advertise(InvalidAdvertise),
     /// The metrics could not be made.
     #[error("cannot make the metrics: {0}")]
     Metrics(MetricsError),
@@ -57,14 +72,24 @@ impl ServiceError {
                 Some("ports below 1024 need rights; choose another with PORT".to_owned())
             }
             Self::Port { .. } => Some("write a number from 0 to 65535; 0 takes a free port".to_owned()),
-            Self::Listen { .. } | Self::Metrics(_) | Self::Name(_) | Self::System(_) => None,
+            Self::Advertise(_)
+            | Self::Listen { .. }
+            | Self::Metrics(_)
+            | Self::Name(_)
+            | Self::Registry(_)
+            | Self::RegistryAddress { .. }
+            | Self::System(_) => None,
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => ExitCode::AddressInUse,
-            Self::Name(_) | Self::Port { .. } => ExitCode::Usage,
+            Self::Advertise(_)
+            | Self::Name(_)
+            | Self::Port { .. }
+            | Self::Registry(_)
+            | Self::RegistryAddress { .. } => ExitCode::Usage,
             Self::Listen { .. } | Self::Metrics(_) | Self::System(_) => ExitCode::Failure,
         }
     }

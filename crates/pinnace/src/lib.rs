@@ -22,6 +22,7 @@
 //! * **request ids**: `X-Request-Id` is taken over or made, stands in every log line that is written for the request, is
 //!   passed on by a [`Peer`], and comes back with the answer;
 //! * **gRPC** on the same address: see [`Service::grpc`];
+//! * **a place in a registry**, Consul or Eureka, where `PINNACE_REGISTRY` names one: see [`Service::registry`];
 //! * **logs**: a line for each request, and what you write with `tracing`, as text or as JSON;
 //! * **an end that loses nothing**: at SIGTERM no more connections are accepted and begun requests are finished; see
 //!   [`Service`] for all of the signals.
@@ -84,6 +85,7 @@ mod handler;
 mod listening;
 mod observed;
 mod peer;
+mod registration;
 mod service;
 mod signals;
 mod unread;

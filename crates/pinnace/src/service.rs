@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::pin::Pin;
 use std::process;
@@ -27,7 +27,11 @@ use crate::condition::{Condition, Probe};
 use crate::grpc::Services;
 use crate::handler::{Border, Hosted};
 use crate::listening::{Inherited, Listening, Socket};
+use crate::registration::Registering;
 use crate::signals::{Asked, Signals};
+
+/// An instance that has left its registry still answers for this long those who do not know it yet, at a stop.
+const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// A service, before it runs.
 ///
@@ -44,6 +48,7 @@ use crate::signals::{Asked, Signals};
 /// | time to finish | 30 s | [`Service::grace`] |
 /// | linger | 6 s | [`Service::linger`] |
 /// | management paths | below `/-` | [`Service::management_prefix`] |
+/// | registry | none | `PINNACE_REGISTRY`, else [`Service::registry`] |
 ///
 /// # The end
 ///
@@ -57,6 +62,7 @@ pub struct Service {
     name: String,
     routes: Router,
     services: Services,
+    registering: Registering,
     probe: Option<Probe>,
     listening: Listening,
     log_format: Option<LogFormat>,
@@ -86,6 +92,7 @@ impl Service {
             name: name.into(),
             routes: Router::new(),
             services: Services::default(),
+            registering: Registering::default(),
             probe: None,
             listening: Listening { given: None, host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8000 },
             log_format: None,
@@ -192,6 +199,41 @@ impl Service {
         self
     }
 
+    /// Registers the instance while it is ready, and takes it out before it drains: with `consul` (at `CONSUL_HTTP_ADDR`, else
+    /// 127.0.0.1:8500), `consul://HOST:PORT`, `eureka` (at `EUREKA_SERVER`) or `eureka://[USER:PASSWORD@]HOST:PORT[/PATH]`.
+    /// `PINNACE_REGISTRY` comes before it.
+    ///
+    /// The instance lives for 10 s without a sign of life, of which it gives three in that time. A registry that is away
+    /// costs nothing: the service says so once, goes on, and registers again. Under `pinnace up` the embedded registry knows
+    /// each instance without this.
+    #[must_use]
+    pub fn registry(mut self, address: impl Into<String>) -> Self {
+        self.registering.registry = Some(address.into());
+        self
+    }
+
+    /// What others are told in the registry: `HOST` or `HOST:PORT`. By default the address that is listened on, and where
+    /// that is all of them, the one from which this machine reaches the registry.
+    #[must_use]
+    pub fn advertise(mut self, place: impl Into<String>) -> Self {
+        self.registering.advertise = Some(place.into());
+        self
+    }
+
+    /// Adds a word in the registry by which callers choose, such as `canary`.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.registering.tags.push(tag.into());
+        self
+    }
+
+    /// This instance's share of the requests beside the others', in the registry; 1 by default.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.registering.weight = weight;
+        self
+    }
+
     /// The address to listen on where no socket is given or inherited: `0.0.0.0` in a container.
     #[must_use]
     pub fn host(mut self, host: IpAddr) -> Self {
@@ -283,7 +325,7 @@ impl Service {
             Ok(()) => ExitCode::Ok.into(),
             Err(error) => {
                 // A closed standard error cannot be told to anyone.
-                let _ = std::io::stderr().write_all(error.render().as_bytes());
+                let _ = io::stderr().write_all(error.render().as_bytes());
                 error.exit_code().into()
             }
         }
@@ -319,12 +361,21 @@ impl Service {
         let mut signals = Signals::new().map_err(ServiceError::System)?;
         let mut inherited = Inherited::take()?;
         let outlived = self.listening.given.is_none() && !inherited.sockets.is_empty();
-        let listeners = listen(self.listening, &mut inherited)?;
+        let sockets = self.listening.sockets(&mut inherited)?;
 
         let (metrics, _) = ServiceMetrics::create(1, Timestamp::now()).map_err(ServiceError::Metrics)?;
         let counting = metrics.worker(0).map_err(ServiceError::Metrics)?;
         let drain = Drain::new();
         let condition = Arc::new(Condition { probe: self.probe, drain: drain.clone() });
+        let reached = sockets.iter().find(|socket| socket.is_own).or_else(|| sockets.first());
+        let registered = match reached.map(|socket| socket.listener.local_addr()).transpose() {
+            Ok(Some(address)) => self.registering.start(&name, address, &condition)?,
+            Ok(None) => None,
+            Err(error) => return Err(ServiceError::System(error)),
+        };
+        // Nobody else accepts on what is not inherited: who has just asked the registry may come there until the end.
+        let accepts_to_the_end = registered.is_some() && !outlived;
+        let listeners = listen(sockets, accepts_to_the_end).map_err(ServiceError::System)?;
         let hosted = Hosted {
             // The one limit is the server's: axum's own default would refuse what it allows.
             routes: self.routes.layer(DefaultBodyLimit::disable()),
@@ -340,7 +391,7 @@ impl Service {
         let mut serving = std::pin::pin!(server.serve(listeners, drain.clone()));
         let mut starter_gone = std::pin::pin!(gone(inherited.starter));
         let mut stop = self.stop.unwrap_or_else(|| Box::pin(std::future::pending()));
-        let mut ending = Ending::No;
+        let (mut ending, mut registered) = (Ending::No, registered);
         loop {
             let asked = tokio::select! {
                 () = &mut serving => return Ok(()),
@@ -354,13 +405,25 @@ impl Service {
                 Asked::Terminate => Asked::Stop,
                 asked => asked,
             };
+            // Who asks the registry from now on is sent elsewhere.
+            if let Some(registered) = registered.take() {
+                tokio::select! {
+                    () = &mut serving => return Ok(()),
+                    () = &mut starter_gone => return Ok(()),
+                    () = registered.leave() => {}
+                }
+            }
             match (asked, ending) {
                 (Asked::Terminate | Asked::Retire, Ending::Retiring | Ending::Stopping) => {}
                 (Asked::Stop, Ending::Stopping) => return Ok(()),
-                (Asked::Stop, _) => {
+                (Asked::Stop, was) => {
                     ending = Ending::Stopping;
                     tracing::info!("finishing what was begun");
-                    drain.drain(Duration::ZERO, self.grace);
+                    if accepts_to_the_end && was == Ending::No {
+                        drain.retire(LAST_CALL, self.grace);
+                    } else {
+                        drain.drain(Duration::ZERO, self.grace);
+                    }
                 }
                 (Asked::Terminate | Asked::Retire, Ending::No) => {
                     ending = Ending::Retiring;
@@ -384,13 +447,16 @@ fn identity(own: &str) -> Result<ServiceName, ServiceError> {
     Ok(ServiceName::try_new(given.as_deref().unwrap_or(own))?)
 }
 
-fn listen(listening: Listening, inherited: &mut Inherited) -> Result<Vec<Listener>, ServiceError> {
+fn listen(sockets: Vec<Socket>, accepts_to_the_end: bool) -> io::Result<Vec<Listener>> {
     let ready = |socket: Socket| {
         tracing::info!(address = %socket.listener.local_addr()?, "answers");
-        if socket.is_own { Listener::own_from_std(socket.listener) } else { Listener::from_std(socket.listener) }
+        if socket.is_own || accepts_to_the_end {
+            Listener::own_from_std(socket.listener)
+        } else {
+            Listener::from_std(socket.listener)
+        }
     };
-    let sockets = listening.sockets(inherited)?;
-    sockets.into_iter().map(ready).collect::<Result<_, _>>().map_err(ServiceError::System)
+    sockets.into_iter().map(ready).collect()
 }
 
 /// What `/-/info` answers; the keys are those of a Python worker.

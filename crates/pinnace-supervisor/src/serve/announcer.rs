@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinnace_discovery::{Endpoint, LeaseState, Registration, Registry, connect};
+use pinnace_discovery::{Endpoint, LeaseState, Registration, Registry, connect, own_address};
 use pinnace_types::ServiceName;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::advertise::own_address;
 use super::worker::Event;
 use super::{RegistrationConfig, ServeError};
 

@@ -4,19 +4,20 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use pinnace_discovery::Endpoint;
 use tokio::net::{UdpSocket, lookup_host};
+
+use crate::Endpoint;
 
 /// `HOST` or `HOST:PORT` that a registry is told; without a port, the one that is listened on.
 ///
 /// ```
-/// use pinnace_supervisor::serve::Advertise;
+/// use pinnace_discovery::Advertise;
 ///
 /// let given: Advertise = "orders.internal:80".parse()?;
 /// assert_eq!(given.to_string(), "orders.internal:80");
 /// assert_eq!("::1".parse::<Advertise>()?.to_string(), "[::1]");
 /// assert!("http://orders".parse::<Advertise>().is_err());
-/// # Ok::<(), pinnace_supervisor::serve::InvalidAdvertise>(())
+/// # Ok::<(), pinnace_discovery::InvalidAdvertise>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Advertise {
@@ -33,7 +34,7 @@ pub struct InvalidAdvertise {
 
 impl Advertise {
     /// Where others reach what listens on this port.
-    pub(super) fn endpoint(&self, port: u16) -> Option<Endpoint> {
+    pub fn endpoint(&self, port: u16) -> Option<Endpoint> {
         Endpoint::try_new(&self.host, self.port.unwrap_or(port)).ok()
     }
 }
@@ -66,7 +67,7 @@ impl std::fmt::Display for Advertise {
 
 /// The address by which others reach a socket: its own, or where it listens on all, that from which this machine would
 /// speak to the registry.
-pub(super) async fn own_address(listening: SocketAddr, registry: &Endpoint) -> io::Result<IpAddr> {
+pub async fn own_address(listening: SocketAddr, registry: &Endpoint) -> io::Result<IpAddr> {
     if !listening.ip().is_unspecified() {
         return Ok(listening.ip());
     }
