@@ -285,6 +285,7 @@ def test_nonsense_is_refused_and_the_hub_goes_on(hub: Hub) -> None:
         ("PUT", "/v1/agent/service/register", "x" * 300_000, 413),
         ("PUT", "/v1/agent/check/update/x", '{"Status":"fine"}', 400),
         ("PUT", "/v1/agent/service/maintenance/x", None, 400),
+        ("PUT", "/v1/catalog/register", '{"Node":"n","Address":"10.0.0.1","Datacenter":"dc9"}', 500),
         ("GET", "/v1/health/service/web?index=x", None, 400),
         ("GET", "/v1/health/service/web?index=-1", None, 400),
         ("GET", "/v1/health/service/web?index=99999999999999999999", None, 400),

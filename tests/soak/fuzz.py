@@ -27,8 +27,8 @@ from registry import LONGEST, TOKEN, Connection, Registry, dns_answers, dns_ques
 from system import SoakError, until
 
 # MiB of Pss: under fire, and when the round is over; the allocator keeps what a full registry took.
-PEAK_WITHIN = 256.0
-REST_WITHIN = 192.0
+PEAK_WITHIN = 192.0
+REST_WITHIN = 128.0
 # Seconds in which whoever behaves is answered, and hears of a change.
 SERVED_WITHIN = 1.0
 # Descriptors of a hub that nobody speaks to, and seconds until it is there.

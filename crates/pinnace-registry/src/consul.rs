@@ -92,9 +92,7 @@ impl Consul {
     }
 
     async fn dispatch(&self, method: &Method, path: &[&str], asked: &Asked<'_>) -> Answered {
-        if let Some(other) = asked.query.value("dc").filter(|dc| *dc != DATACENTER) {
-            return Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("No path to datacenter: {other}")));
-        }
+        check_datacenter(asked.query.value("dc"))?;
         // Old clients write with GET or POST.
         let is_write = *method == Method::PUT || *method == Method::POST;
         let is_read = *method == Method::GET || *method == Method::HEAD;
@@ -152,6 +150,16 @@ impl Asked<'_> {
             None => Ok(items),
             Some(text) => filter::Filter::parse(text)?.retain(items),
         }
+    }
+}
+
+/// There is one, and who asks for another is told so with Consul's status.
+fn check_datacenter(named: Option<&str>) -> Result<(), Refused> {
+    match named {
+        Some(other) if other != DATACENTER => {
+            Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("No path to datacenter: {other}")))
+        }
+        _ => Ok(()),
     }
 }
 

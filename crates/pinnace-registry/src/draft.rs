@@ -11,8 +11,9 @@ use crate::entry::{Check, Entry, EntryKey, Face, Node};
 use crate::state::{Action, State};
 use crate::{Instance, Registration, StoreError};
 
-/// The bytes of all that clients register.
-const MAX_HELD: usize = 32 << 20;
+/// The bytes of all that clients register: ten thousand usual instances. Whoever reads all of it keeps everyone else waiting
+/// for that long.
+const MAX_HELD: usize = 16 << 20;
 
 /// A state that nobody sees yet.
 #[derive(Debug)]

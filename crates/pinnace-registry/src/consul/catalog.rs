@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::service::read_entry;
-use super::{Asked, Consul, json, shapes};
+use super::{Asked, Consul, check_datacenter, json, shapes};
 use crate::entry::{Check, Entry, Health, MAX_CHECKS, MAX_OUTPUT, Node, shortened};
 use crate::query::{Answered, Refused};
 
@@ -20,6 +20,7 @@ struct Told {
 impl Consul {
     pub(super) async fn catalog_register(&self, asked: &Asked<'_>) -> Answered {
         let mut fields = Fields::parse(&asked.body)?;
+        check_datacenter(fields.text("datacenter")?.as_deref())?;
         let (Some(name), address) = (fields.text("node")?, fields.text("address")?) else {
             return Err(Refused::bad("Must provide node name"));
         };
@@ -87,6 +88,7 @@ impl Consul {
 
     pub(super) async fn catalog_deregister(&self, asked: &Asked<'_>) -> Answered {
         let mut fields = Fields::parse(&asked.body)?;
+        check_datacenter(fields.text("datacenter")?.as_deref())?;
         let Some(node) = fields.text("node")? else { return Err(Refused::bad("Must provide node")) };
         let (service, check) = (fields.text("serviceid")?, fields.text("checkid")?);
         let own = self.registry.store().node();
