@@ -23,7 +23,8 @@ def resolver(hub: Hub) -> dns.resolver.Resolver:
 
 
 def register(hub: Hub, name: str, number: int, **more: object) -> None:
-    body = {"Name": name, "ID": f"{name}-{number}", "Address": f"127.0.0.{number}", "Port": 8000 + number, **more}
+    own = {"Name": name, "ID": f"{name}-{number}", "Address": f"127.0.0.{number}", "Port": 8000 + number}
+    body = {**own, **more}
     status, _, text = hub.ask("PUT", "/v1/agent/service/register", json.dumps(body))
     assert status == 200, text
 
@@ -56,6 +57,8 @@ def test_what_is_not_there_says_so(hub: Hub, resolver: dns.resolver.Resolver) ->
     for name in ("absent.service.consul", "v9.web.service.consul", "absent.node.consul", "odd.consul"):
         with pytest.raises(dns.resolver.NXDOMAIN):
             resolver.resolve(name)
+    register(hub, "six", 1, Address="::1")
+    assert addresses(resolver, "six.service.consul", "AAAA") == {"::1"}
     with pytest.raises(dns.resolver.NoAnswer):
         resolver.resolve("web.service.consul", "AAAA")
     outside = dns.query.udp(dns.message.make_query("example.com", "A"), "127.0.0.1", port=hub.dns_port, timeout=5)
