@@ -10,7 +10,7 @@ mod extensions;
 
 use std::sync::{Arc, Weak};
 
-use ::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use pinnace_http::{Connection, RequestBody};
@@ -324,8 +324,11 @@ impl Exchange {
         let body = if last || !has_body {
             state.phase = if last { Phase::Complete } else { Phase::Discarding };
             // The length of what HEAD does not carry is still told.
-            let keep = has_body || (self.method == Method::HEAD && last);
-            ResponseBody::full(if keep { chunk.data } else { Bytes::new() })
+            if self.method == Method::HEAD && last {
+                let length = || HeaderValue::from(chunk.data.len());
+                head.headers.entry(header::CONTENT_LENGTH).or_insert_with(length);
+            }
+            ResponseBody::full(if has_body { chunk.data } else { Bytes::new() })
         } else {
             let (chunk_tx, chunk_rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
             // An empty channel has room for its first chunk.

@@ -225,13 +225,17 @@ impl Exchange {
     /// The whole body at once.
     fn send_whole(&self, data: Bytes) -> PyResult<()> {
         let mut state = self.state.lock();
-        let head = state.take_head()?;
+        let mut head = state.take_head()?;
         if head.has_body(&self.method) && state.remaining.is_some_and(|length| length != data.len() as u64) {
             return Err(PyRuntimeError::new_err("the response body has another length than its Content-Length"));
         }
-        let keep = head.has_body(&self.method) || self.method == Method::HEAD;
+        let has_body = head.has_body(&self.method);
+        // The length of what HEAD does not carry is still told.
+        if self.method == Method::HEAD && head.status != StatusCode::NOT_MODIFIED {
+            head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(data.len()));
+        }
         state.phase = Phase::Complete;
-        state.give(head, ResponseBody::full(if keep { data } else { Bytes::new() }));
+        state.give(head, ResponseBody::full(if has_body { data } else { Bytes::new() }));
         Ok(())
     }
 
