@@ -18,6 +18,7 @@ mod request_body;
 mod server;
 pub mod unix;
 pub mod upgrade;
+pub mod websocket;
 
 pub use body::{Body, BodyClosed, BodySender, BoxError};
 pub use connection::{Connection, Peer};

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ::http::{Request, Response};
 use pinnace_http::{Connection, RequestBody};
+use pinnace_types::worker::WebSocketLimits;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -42,6 +43,7 @@ pub(crate) struct Asgi {
     pub(crate) logger: Py<PyAny>,
     pub(crate) root_path: String,
     pub(crate) max_body_bytes: Option<u64>,
+    pub(crate) websocket: WebSocketLimits,
     pub(crate) nudge: Nudge,
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) running: Running,

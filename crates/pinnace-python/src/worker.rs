@@ -75,6 +75,7 @@ impl Worker {
             logger,
             root_path: self.config.root_path.clone(),
             max_body_bytes: self.config.max_body_bytes,
+            websocket: self.config.websocket,
             nudge: reactor.nudge(),
             tokio: reactor.handle().clone(),
             running: Running::default(),

@@ -5,6 +5,8 @@
 //! write one JSON document a line: [`WorkerEvent`] upwards, [`WorkerCommand`] downwards. End of file means that the
 //! other side is gone: a worker ends at once, a parent reaps it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::TrustedProxies;
@@ -47,6 +49,9 @@ pub struct WorkerConfig {
     /// The proxies whose word about a client is taken.
     #[serde(default)]
     pub forwarded_allow: TrustedProxies,
+    /// How WebSocket is spoken.
+    #[serde(default)]
+    pub websocket: WebSocketLimits,
     /// Whether each request is logged.
     pub access_log: bool,
     /// How log lines look.
@@ -56,6 +61,21 @@ pub struct WorkerConfig {
     /// Milliseconds between two signs of life in the shared metrics, given whenever the event loop has its turn; 0: none.
     #[serde(default)]
     pub beat_ms: u64,
+}
+
+/// How WebSocket is spoken. Defaults are uvicorn's: messages of 16 MiB, a ping every 20 s, 20 s for its answer,
+/// compression where the client offers it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebSocketLimits {
+    /// Bytes that a message of a client may have.
+    pub max_message_bytes: u64,
+    /// After how long a silent client is pinged; nothing: never.
+    pub ping_interval: Option<Duration>,
+    /// How long a client that was pinged may be silent; nothing: for ever.
+    pub ping_timeout: Option<Duration>,
+    /// Whether permessage-deflate is agreed to.
+    pub compresses: bool,
 }
 
 /// What a target is.
@@ -116,6 +136,13 @@ pub enum WorkerEvent {
     Failed(Failure),
     /// It has drained, its lifespan has ended, and it ends now.
     Stopped,
+}
+
+impl Default for WebSocketLimits {
+    fn default() -> Self {
+        let pause = Some(Duration::from_secs(20));
+        Self { max_message_bytes: 16 << 20, ping_interval: pause, ping_timeout: pause, compresses: true }
+    }
 }
 
 /// What a parent tells a worker.

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use pinnace_discovery::InvalidRegistryAddress;
 use pinnace_supervisor::serve::{self, Advertise, RegistrationConfig, ServeConfig, ServeError};
-use pinnace_types::worker::{Interface, Lifespan, LogFormat};
+use pinnace_types::worker::{Interface, Lifespan, LogFormat, WebSocketLimits};
 use pinnace_types::{ByteSize, ExitCode, HumanDuration, InvalidTrustedProxies, TrustedProxies, environment};
 
 use super::runtime;
@@ -14,6 +15,7 @@ use crate::Complaint;
 
 /// The arguments of `pinnace serve`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct ServeArgs {
     /// The application, `module:attribute`; found by convention where it is not given
     target: Option<String>,
@@ -54,6 +56,18 @@ pub(crate) struct ServeArgs {
     /// Believe nobody's forwarded headers
     #[arg(long, conflicts_with = "forwarded_allow_ips")]
     no_proxy_headers: bool,
+    /// Bytes that a WebSocket message of a client may have, such as `1MiB`
+    #[arg(long, default_value = "16MiB", value_name = "SIZE", value_parser = size)]
+    ws_max_size: ByteSize,
+    /// After how long a silent WebSocket client is pinged, such as `20s`; 0: never
+    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = pause)]
+    ws_ping_interval: Duration,
+    /// How long a WebSocket client that was pinged may be silent; 0: for ever
+    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = pause)]
+    ws_ping_timeout: Duration,
+    /// Whether WebSocket messages are compressed for clients that offer it
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    ws_per_message_deflate: bool,
     /// Prefix of the paths for health, info and metrics
     #[arg(long, default_value = "/-", value_name = "PATH")]
     management_prefix: String,
@@ -166,6 +180,12 @@ impl ServeArgs {
             interface: self.interface.interface(),
             lifespan: self.lifespan.lifespan(),
             forwarded_allow,
+            websocket: WebSocketLimits {
+                max_message_bytes: self.ws_max_size.bytes(),
+                ping_interval: Some(self.ws_ping_interval).filter(|interval| !interval.is_zero()),
+                ping_timeout: Some(self.ws_ping_timeout).filter(|timeout| !timeout.is_zero()),
+                compresses: self.ws_per_message_deflate,
+            },
             root_path: self.root_path,
             management_prefix: self.management_prefix,
             max_body: self.max_body,
@@ -232,6 +252,22 @@ impl LogFormatArg {
 fn tag(text: &str) -> Result<String, &'static str> {
     let is_plain = !text.is_empty() && text.len() <= 255 && !text.contains(|c: char| c == ',' || c.is_control());
     if is_plain { Ok(text.to_owned()) } else { Err("a tag is a word of at most 255 bytes without a comma") }
+}
+
+/// A duration with its unit, or seconds without one, as uvicorn takes them.
+fn pause(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    text.parse::<HumanDuration>().map(HumanDuration::as_duration).map_err(|error| error.to_string())
+}
+
+/// A size with its unit, or bytes without one, as uvicorn takes them.
+fn size(text: &str) -> Result<ByteSize, String> {
+    if let Ok(bytes) = text.parse::<u64>() {
+        return Ok(ByteSize::new(bytes));
+    }
+    text.parse::<ByteSize>().map_err(|error| error.to_string())
 }
 
 fn complaint(error: &ServeError) -> Complaint {

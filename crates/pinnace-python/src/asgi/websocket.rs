@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use ::http::{Method, Request, Response, StatusCode, Version, header};
 use parking_lot::Mutex;
 use pinnace_http::upgrade::{self, OnUpgrade};
+use pinnace_http::websocket::{Deflate, Message as Frame, accept_key, is_close_code, negotiate_deflate};
 use pinnace_http::{Connection, RequestBody};
 use pinnace_types::{ErrorCode, RequestId};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -18,9 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use self::socket::Outgoing;
 use super::awaitable::Reply;
 use super::head::{Head, headers_from};
 use super::mailbox::{Found, Mailbox, Message};
@@ -30,6 +29,8 @@ use crate::body::ResponseBody;
 use crate::forwarded::Origin;
 use crate::handler::problem;
 
+/// Bytes of a reason that fit into a close frame.
+const MAX_REASON: usize = 123;
 /// Messages that may wait for the socket.
 const MESSAGES_IN_FLIGHT: usize = 16;
 
@@ -39,6 +40,7 @@ struct Conversing {
     asgi: Arc<Asgi>,
     request_id: RequestId,
     accept_key: String,
+    deflate: Option<Deflate>,
     connection: Arc<Connection>,
     mailbox: Mailbox<Event>,
     state: Mutex<State>,
@@ -56,7 +58,7 @@ enum Phase {
     Handshake,
     /// The application refuses with a response of its own, whose body is being collected.
     Refusing(Head, Vec<u8>),
-    Open(mpsc::Sender<Outgoing>),
+    Open(mpsc::Sender<Frame>),
     Closed,
 }
 
@@ -100,9 +102,11 @@ pub(super) async fn converse(
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, ::http::HeaderValue::from_static("13"));
         return response;
     }
-    let Some(accept_key) = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())) else {
-        return problem(ErrorCode::BadRequest, "the handshake has no Sec-WebSocket-Key", None);
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).and_then(|key| accept_key(key.as_bytes()));
+    let Some(accept_key) = key else {
+        return problem(ErrorCode::BadRequest, "the Sec-WebSocket-Key is not sixteen bytes in base64", None);
     };
+    let deflate = asgi.websocket.compresses.then(|| negotiate_deflate(headers)).flatten();
     let upgrade = upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let request_id = scope::request_id(&parts);
@@ -112,6 +116,7 @@ pub(super) async fn converse(
         asgi: Arc::clone(asgi),
         request_id: request_id.clone(),
         accept_key,
+        deflate,
         connection: Arc::clone(connection),
         mailbox: Mailbox::new(),
         state: Mutex::new(State { answer: Some(answer_tx), upgrade: Some(upgrade), phase: Phase::Handshake }),
@@ -173,13 +178,13 @@ fn item<'py>(message: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<Bound<'
     Ok(message.get_item(key)?.filter(|value| !value.is_none()))
 }
 
-fn payload(message: &Bound<'_, PyDict>) -> PyResult<Outgoing> {
+fn payload(message: &Bound<'_, PyDict>) -> PyResult<Frame> {
     if let Some(data) = item(message, "bytes")? {
         let copy = message.py().get_type::<PyBytes>().call1((data,))?;
-        return Ok(Outgoing::Bytes(bytes::Bytes::copy_from_slice(copy.cast::<PyBytes>()?.as_bytes())));
+        return Ok(Frame::Binary(bytes::Bytes::copy_from_slice(copy.cast::<PyBytes>()?.as_bytes())));
     }
     if let Some(text) = item(message, "text")? {
-        return Ok(Outgoing::Text(text.cast::<PyString>()?.to_str()?.to_owned()));
+        return Ok(Frame::Text(text.cast::<PyString>()?.to_str()?.to_owned()));
     }
     Err(PyValueError::new_err("a websocket.send has either `bytes` or `text`"))
 }
@@ -199,6 +204,11 @@ impl Conversing {
         }
         let key = self.accept_key.parse().map_err(|_| PyValueError::new_err("the accept key is no header value"))?;
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+        // What is compressed is between the server and the client.
+        headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+        if let Some(deflate) = &self.deflate {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, ::http::HeaderValue::from_static(deflate.answer()));
+        }
         headers.insert(header::UPGRADE, ::http::HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, ::http::HeaderValue::from_static("Upgrade"));
         let mut state = self.state.lock();
@@ -222,7 +232,7 @@ impl Conversing {
         Ok(())
     }
 
-    fn write(&self, py: Python<'_>, outgoing: Outgoing) -> PyResult<Py<Reply>> {
+    fn write(&self, py: Python<'_>, outgoing: Frame) -> PyResult<Py<Reply>> {
         let channel = match &self.state.lock().phase {
             Phase::Open(channel) => channel.clone(),
             Phase::Handshake | Phase::Refusing(..) => {
@@ -251,14 +261,20 @@ impl Conversing {
 
     fn close(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<Reply>> {
         let code = item(message, "code")?.map_or(Ok(1000), |code| code.extract())?;
-        let reason = item(message, "reason")?.map_or_else(|| Ok(String::new()), |reason| reason.extract())?;
+        let reason: String = item(message, "reason")?.map_or_else(|| Ok(String::new()), |reason| reason.extract())?;
+        if !is_close_code(code) || reason.len() > MAX_REASON {
+            return Err(PyValueError::new_err(format!(
+                "a close has a code such as 1000 or 4000 to 4999 and {MAX_REASON} bytes of reason, not {code} and {}",
+                reason.len()
+            )));
+        }
         let in_handshake = matches!(self.state.lock().phase, Phase::Handshake);
         if in_handshake {
             self.answer(problem(ErrorCode::Forbidden, "the application refused the WebSocket", Some(&self.request_id)));
             self.mailbox.end(py, &self.asgi, Event::Disconnect { code: 1006, reason: String::new() })?;
             return Reply::ready(py, py.None());
         }
-        let reply = self.write(py, Outgoing::Close { code, reason })?;
+        let reply = self.write(py, Frame::Close(Some((code, reason))))?;
         self.state.lock().phase = Phase::Closed;
         Ok(reply)
     }
@@ -332,7 +348,7 @@ impl Conversation for Conversing {
         };
         self.asgi.tokio.spawn(async move {
             // It fails when the socket is closed already.
-            let _ = channel.send(Outgoing::Close { code, reason: String::new() }).await;
+            let _ = channel.send(Frame::Close(Some((code, String::new())))).await;
         });
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pinnace_discovery::RegistryAddress;
-use pinnace_types::worker::{Interface, Lifespan, LogFormat};
+use pinnace_types::worker::{Interface, Lifespan, LogFormat, WebSocketLimits};
 use pinnace_types::{ByteSize, TrustedProxies};
 
 use super::Advertise;
@@ -39,6 +39,8 @@ pub struct ServeConfig {
     pub root_path: String,
     /// The proxies whose word about a client is taken. Default: those on this machine.
     pub forwarded_allow: TrustedProxies,
+    /// How WebSocket is spoken. Defaults: see the type.
+    pub websocket: WebSocketLimits,
     /// Prefix of the management paths. Default: `/-`.
     pub management_prefix: String,
     /// Bytes that a request's body may have. Default: no limit.
@@ -100,6 +102,7 @@ impl ServeConfig {
             lifespan: Lifespan::Auto,
             root_path: String::new(),
             forwarded_allow: TrustedProxies::default(),
+            websocket: WebSocketLimits::default(),
             management_prefix: "/-".to_owned(),
             max_body: None,
             access_log: true,

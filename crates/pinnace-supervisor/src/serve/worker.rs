@@ -214,6 +214,7 @@ fn worker_config(
         queue: config.queue,
         management_prefix: config.management_prefix.clone(),
         root_path: config.root_path.clone(),
+        websocket: config.websocket,
         forwarded_allow: config.forwarded_allow.clone(),
         access_log: config.access_log,
         log_format: config.log_format,
