@@ -56,9 +56,12 @@ def case_of(item: pytest.Function) -> tuple[str, str]:
     """The name of a case, and the server that it runs against."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     server = str(parameters.get("server", "pinnace"))
-    words = [getattr(value, "name", value) for key, value in sorted(parameters.items()) if key != "server"]
     name = item.originalname.removeprefix("test_")
-    return (f"{name}[{'-'.join(map(str, words))}]" if words else name, server)
+    if hasattr(item, "callspec"):
+        # The id without the server in it, wherever pytest has put that.
+        words = [word for word in item.callspec._idlist if word != server]
+        name += f"[{'-'.join(words)}]" if words else ""
+    return name, server
 
 
 @pytest.fixture(scope="session")

@@ -267,8 +267,13 @@ ASGI_REFERENCES = [
     row("hypercorn", "trailers_that_were_announced_and_do_not_come", "ends all the same", "the stream stays open"),
     row("hypercorn", "a_failed_startup_is_told_and_ends_the_server", "0 != 0", "it ends as if nothing had happened"),
     row("uvicorn-httptools", "a_shutdown_that_fails_is_told[raises_late]", "Started", "`--lifespan auto` hides it"),
-    row("hypercorn", "root_path[/x?a]", "'/x', 'a'", "a path outside of the root is told as it came"),
-    row("uvicorn-httptools", "root_path[/api/x?a]", "/api/api/x", "a proxy is taken to cut the root off, always"),
+    row("hypercorn", "root_path[cut-off-by-the-proxy]", "'/x', 'a'", "a path outside of the root is told as it came"),
+    row(
+        "uvicorn-httptools",
+        "root_path[kept-by-the-proxy]",
+        "/api/api/x",
+        "a proxy is taken to cut the root off, always",
+    ),
     row(
         "uvicorn-httptools",
         each("forwarded", "forwarded forwarded-ipv6 forwarded-chain forwarded-obfuscated"),
@@ -282,10 +287,119 @@ ASGI_REFERENCES = [
         "127.0.0.1",
         "only the scheme is believed; the address is the application's to find out",
     ),
-    row("gunicorn", "script_name[/x?a]", "500", "a path outside of SCRIPT_NAME is a mistake of the configuration"),
+    row(
+        "gunicorn",
+        "script_name[cut-off-by-the-proxy]",
+        "500",
+        "a path outside of SCRIPT_NAME is a mistake of the configuration",
+    ),
 ]
 
-ROWS: list[Difference] = [*HTTP1_OURS, *HTTP1_REFERENCES, *ASGI_OURS, *ASGI_REFERENCES]
+# ---------------------------------------------------------------- WebSocket
+
+SILENTLY = "wsproto ends the connection without saying why"
+FRAMES = (
+    "not-masked reserved-bit-1 reserved-bit-2 reserved-bit-3 reserved-data-opcode reserved-control-opcode "
+    "ping-in-fragments ping-too-long close-too-long continuation-of-nothing text-within-fragments "
+    "length-with-the-highest-bit length-not-shortest text-is-no-utf-8 text-ends-in-a-character text-is-a-surrogate "
+    "fragment-is-no-utf-8 close-of-one-byte close-reason-is-no-utf-8 close-with-0 close-with-999 close-with-1005 "
+    "close-with-1006 close-with-1015 close-with-2999 close-with-65535"
+)
+CODES = "1000 1001 1003 1008 1011 1012 3000 4000 4999"
+
+WEBSOCKET_REFERENCES = [
+    row(H11, "a_bad_handshake_is_refused[odd-key]", "101 in", "wsproto does not look at the key"),
+    row(H11, each("what_is_wrong_is_closed", FRAMES), "closed with -1", SILENTLY),
+    row(H11, each("what_is_wrong_is_closed", "announced-too-large"), "TimeoutError", "wsproto waits for the bytes"),
+    row(H11, each("a_close_of_the_client_is_answered_and_told", "1014"), "Ended", "wsproto does not know 1014"),
+    row(
+        "uvicorn-httptools", each("what_is_wrong_is_closed", "length-not-shortest"), "with 1000", "any length is taken"
+    ),
+    row(
+        "hypercorn",
+        f"{each('a_close_of_the_client_is_answered_and_told', CODES)} a_close_without_a_code_is_1005",
+        "1006",
+        "every disconnect is told as 1006",
+    ),
+    row("hypercorn", "the_reason_of_a_close_is_told", "KeyError", "no reason is told"),
+    row(
+        "hypercorn",
+        "a_message_to_a_client_that_has_gone_is_an_oserror",
+        "refused",
+        "what is sent to nobody is dropped without an exception",
+    ),
+    row(H11, each("wrong_compression_is_closed", "no-deflate bit-on-continuation bit-on-control"), "-1", SILENTLY),
+    row(H11, "an_offer_that_cannot_be_met_is_left[unknown-parameter]", "deflate", "wsproto takes any parameter"),
+    row(
+        H11,
+        "a_compressed_message_in_fragments",
+        "AssertionError",
+        "the answer comes in fragments, too, of which the case reads the first",
+    ),
+    row("hypercorn", "a_client_from_pypi", "1006 == 4000", "every disconnect is told as 1006"),
+    row(UVICORN, "a_client_that_does_not_answer_pings_is_given_up", "1005", "told as a close without a code"),
+    row(UVICORN, each("a_broken_connection_is_1006", "close abort"), "1005", "told as a close without a code"),
+    row(UVICORN, "an_exception_is_1011", "-1", "the connection is cut without a close"),
+    row(UVICORN, "an_application_that_returns_closes", "-1", "the connection is cut without a close"),
+    row("hypercorn", "an_application_that_returns_closes", "1011", "taken for a failure"),
+    row("hypercorn uvicorn-httptools", "another_version_is_told_which_one_is_spoken", "400", "only refused"),
+    row("hypercorn", "frames_behind_the_handshake_are_read", "400", "taken for a second request"),
+    row(UVICORN, "frames_behind_the_handshake_are_read", "TimeoutError", "the bytes behind the handshake are lost"),
+]
+
+# ---------------------------------------------------------------- HTTP/2
+
+SIZES = "acknowledgement-with-content settings-of-odd-size ping-of-odd-size window-update-of-odd-size window-too-large"
+
+HTTP2_OURS = [
+    row(
+        "pinnace",
+        each("a_broken_connection_is_ended", SIZES),
+        "with 1",
+        "h2 says PROTOCOL_ERROR where another code fits",
+    ),
+    row(
+        "pinnace", each("a_broken_connection_is_ended", "bad-compression"), "with 1", "h2 says PROTOCOL_ERROR here, too"
+    ),
+]
+
+HTTP2_REFERENCES = [
+    row(
+        "hypercorn",
+        each("a_broken_connection_is_ended", "acknowledgement-with-content bad-compression"),
+        "with 1",
+        "hyper-h2 says PROTOCOL_ERROR where another code fits",
+    ),
+    row("hypercorn", "a_full_window_holds_the_application_up", "were taken", "what does not fit is kept in memory"),
+    row("hypercorn", "an_exception_in_the_middle_resets_the_stream", "None", "the stream ends as if it were complete"),
+    row("hypercorn", "rapid_resets_end_the_connection", "it went on", "there is no limit"),
+]
+
+# ---------------------------------------------------------------- WSGI
+
+WSGI_OURS = [
+    row("pinnace", "a_reason_of_the_application", "Not Found", "the standard's reason for the code is sent"),
+]
+
+WSGI_REFERENCES = [
+    row("gunicorn", "a_head_is_replaced_with_exc_info", r"'1'\)", "the fields of the first head stay"),
+    row("gunicorn", "a_mistake_is_500[str-body]", "Ended", "the head is sent before the part is looked at"),
+    row("gunicorn", "a_mistake_is_500[without-start]", "None", "a head without a status is sent"),
+    row("gunicorn", "contexts_are_kept_apart", "set by a r", "a thread's context stays from request to request"),
+    row("gunicorn", "one_part_gets_a_length", "chunked", "every body without a length is chunked"),
+]
+
+ROWS: list[Difference] = [
+    *HTTP1_OURS,
+    *HTTP1_REFERENCES,
+    *ASGI_OURS,
+    *ASGI_REFERENCES,
+    *HTTP2_OURS,
+    *HTTP2_REFERENCES,
+    *WEBSOCKET_REFERENCES,
+    *WSGI_OURS,
+    *WSGI_REFERENCES,
+]
 
 
 def table(rows: Iterable[Difference]) -> dict[tuple[str, str], Difference]:

@@ -13,6 +13,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+import hpack
 from wire import PATIENCE
 
 
@@ -91,8 +92,16 @@ class Peer:
         self.raw(struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload)
 
     def block(self, *pairs: tuple[str, str]) -> bytes:
-        """A header block in this connection's HPACK state."""
-        return self.state.encoder.encode(list(pairs))
+        """A header block that stands for itself: what it says is not remembered by either side."""
+        return hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*pair) for pair in pairs], huffman=False)
+
+    def begin(self) -> tuple[int, Answer]:
+        """A stream whose frames the case makes by itself."""
+        stream = self.state.get_next_available_stream_id()
+        self.answers[stream] = Answer()
+        self.state.send_headers(stream, self.head("GET", "/"), end_stream=True)
+        self.state.clear_outbound_data_buffer()
+        return stream, self.answers[stream]
 
     def head(self, method: str, target: str) -> list[tuple[str, str]]:
         return [(":method", method), (":scheme", "http"), (":authority", "test"), (":path", target)]

@@ -117,6 +117,8 @@ def command(binary: Path, server: str, target: str, setting: Setting) -> list[st
     if server == "pinnace":
         words = [str(binary), "serve", target, "--python", sys.executable, "--port", "0", "--log-format", "text"]
         words += ["--no-access-log", "--max-body", "64MiB"]
+        # What a validator hides behind `*args` has to be said.
+        words += ["--interface", "wsgi"] if target.startswith("wsgi_app:") else []
         words += ["--root-path", setting.root_path] if setting.root_path else []
         words += ["--lifespan", setting.lifespan] if setting.lifespan else []
         words += forwarded(setting) + pings(setting)
