@@ -49,7 +49,8 @@ def run(system: System, options: LoadOptions, seed: int) -> tuple[dict[str, Any]
     # The shop is at rest now: what is busy is none of ours.
     others = processes.busy_cores(2.0)
     before = stock(system)
-    faults = Faults(system, options.plan, seed, services, hidden_kill=options.sabotage == "hidden-kill")
+    hosted = system.hosted()
+    faults = Faults(system, options.plan, seed, hosted, hidden_kill=options.sabotage == "hidden-kill")
     if options.sabotage != "no-faults":
         faults.begin()
     report = load(system, options, seed)
@@ -68,7 +69,7 @@ def run(system: System, options: LoadOptions, seed: int) -> tuple[dict[str, Any]
     complaints += seen.complaints
     complaints += checks.orders(report["facts"], rows)
     complaints += checks.stock(before, stock(system), placed, held)
-    complaints += checks.faults(options.plan.wanted(services), faults.happened)
+    complaints += checks.faults(options.plan.wanted(hosted), faults.happened)
     complaints += end(system, options.patience)
     for one in seen.explained:
         print(f"accepted by a killed worker: {one.request_id} ({one.operation}): {one.service}, {one.how}")

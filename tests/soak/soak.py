@@ -107,8 +107,8 @@ def one(
 
 def plan(options: argparse.Namespace) -> Plan:
     if options.short:
-        return Plan(options.seconds or 15.0, reloads=1, scaled=["catalog"], hub_kills=1, kill_every=5.0)
-    services = ["catalog", "orders", "storefront"]
+        return Plan(options.seconds or 15.0, reloads=1, scaled=["catalog", "shipping"], hub_kills=1, kill_every=5.0)
+    services = ["catalog", "orders", "storefront", "shipping"]
     return Plan(options.seconds or 60.0, reloads=5, scaled=services, hub_kills=2, kill_every=5.0)
 
 

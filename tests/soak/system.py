@@ -135,6 +135,11 @@ class System:
         view = self.view() or {"services": []}
         return [service["name"] for service in view["services"] if service["kind"] != "platform"]
 
+    def hosted(self) -> list[str]:
+        """Those of them whose application Pinnace hosts, in workers that it reloads."""
+        view = self.view() or {"services": []}
+        return [service["name"] for service in view["services"] if service["kind"] == "hosted"]
+
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.binary), *words],

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from pytest_django import Settings
 
@@ -138,3 +140,17 @@ def test_a_cancellation_that_overtakes_the_booking_wins(
     answer = order(client, body((1, 4)))
     assert (answer.status_code, answer.json()["status"]) == (201, "cancelled")
     assert (catalog.stock[1], shipping.booked) == (10, {})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_placed_before_there_was_shipping_is_sent_and_nothing_else(shipping: StubShipping) -> None:
+    call_command("migrate", "orders", "0001", verbosity=0)
+    before = MigrationExecutor(connection).loader.project_state(("orders", "0001_tables")).apps
+    old = before.get_model("orders", "Order").objects
+    paid = {"total_cents": 1, "currency": "EUR"}
+    placed = old.create(idempotency_key="a", status="placed", name="Ada", address="1 Way", **paid)
+    cancelled = old.create(idempotency_key="b", status="cancelled")
+    call_command("migrate", "orders", verbosity=0)
+    assert stands(str(cancelled.pk)) == (Status.CANCELLED, Shipment.NONE)
+    assert resume() == f"order {placed.pk} is placed\n"
+    assert set(shipping.booked) == {str(placed.pk)}
