@@ -37,6 +37,7 @@ class Setting:
 
     root_path: str = ""
     trusts: str | None = None
+    believes: bool = True
     lifespan: str | None = None
     ping_interval: float | None = None
     ping_timeout: float | None = None
@@ -101,10 +102,11 @@ class Fleet:
 
     def start(self, server: str, target: str, setting: Setting = PLAIN) -> Running:
         """A server of a case's own."""
-        environment = dict(os.environ) | {"PYTHONUNBUFFERED": "1"} | dict(setting.environment)
-        # What the references would take as their own settings.
+        environment = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
+        # What the servers would take as their own settings.
         for name in ("FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY", "PORT", "GUNICORN_CMD_ARGS"):
             environment.pop(name, None)
+        environment |= dict(setting.environment)
         return Running(server, command(self.binary, server, target, setting), environment)
 
     def end(self) -> None:
@@ -140,6 +142,8 @@ def command(binary: Path, server: str, target: str, setting: Setting) -> list[st
 
 
 def forwarded(setting: Setting) -> list[str]:
+    if not setting.believes:
+        return ["--no-proxy-headers"]
     if setting.trusts is None:
         return []
     return ["--forwarded-allow-ips", setting.trusts]

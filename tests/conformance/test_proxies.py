@@ -70,6 +70,21 @@ def test_forwarded(server: str, fleet: Fleet, case: Case) -> None:
     assert case.headers[0].split(":")[0].lower() in names, "the application may look for itself"
 
 
+@on("pinnace", "uvicorn-httptools")
+@pytest.mark.spec(UVICORN)
+def test_nobody_is_believed_where_that_is_said(server: str, fleet: Fleet) -> None:
+    app = fleet.ask(server, "asgi_app:app", Setting(believes=False))
+    scope = app.get("/x", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https").json()
+    assert (scope["client"][0], scope["scheme"]) == ("127.0.0.1", "http")
+
+
+@on("pinnace", "uvicorn-httptools")
+@pytest.mark.spec(UVICORN)
+def test_the_environment_says_who_is_believed(server: str, fleet: Fleet) -> None:
+    app = fleet.ask(server, "asgi_app:app", Setting(environment=(("FORWARDED_ALLOW_IPS", "10.0.0.1"),)))
+    assert app.get("/x", "X-Forwarded-For: 1.2.3.4").json()["client"][0] == "127.0.0.1"
+
+
 WSGI_CASES = ("address", "scheme", "nobody-we-know", "by-default-loopback-is-trusted", "forwarded")
 
 

@@ -53,6 +53,9 @@ pub(crate) struct ServeArgs {
     /// everybody [default: `$FORWARDED_ALLOW_IPS`, else `127.0.0.1,::1`]
     #[arg(long, value_name = "LIST")]
     forwarded_allow_ips: Option<TrustedProxies>,
+    /// Believe forwarded headers, which is the default
+    #[arg(long, overrides_with = "no_proxy_headers")]
+    proxy_headers: bool,
     /// Believe nobody's forwarded headers
     #[arg(long, conflicts_with = "forwarded_allow_ips")]
     no_proxy_headers: bool,
@@ -147,7 +150,7 @@ impl ServeArgs {
     }
 
     fn forwarded_allow(&self) -> Result<TrustedProxies, Complaint> {
-        if self.no_proxy_headers {
+        if self.no_proxy_headers && !self.proxy_headers {
             return Ok(TrustedProxies::nobody());
         }
         if let Some(given) = &self.forwarded_allow_ips {
