@@ -40,6 +40,7 @@ CHAPTERS = (
     "hosting/rust.md",
     "hosting/any-program.md",
     "discovery.md",
+    "gateway.md",
     "doctor.md",
 )
 PORTS = (8000, 8080, 7070)

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use pinnace_http::BoxError;
+use pinnace_http::balance::Turn;
 use tokio::time::{Instant, Sleep};
 
 /// The service said nothing for as long as its route allows.
@@ -21,14 +22,16 @@ struct Silent;
 pub(crate) struct Download {
     body: Incoming,
     timeout: Option<Duration>,
+    /// Counts the request as in flight to the last byte.
+    _turn: Option<Turn>,
     clock: Pin<Box<Sleep>>,
     waiting: bool,
 }
 
 impl Download {
     /// No timeout: an event stream may be silent for as long as nothing happens.
-    pub(crate) fn new(body: Incoming, timeout: Option<Duration>) -> Self {
-        Self { body, timeout, clock: Box::pin(tokio::time::sleep(Duration::ZERO)), waiting: false }
+    pub(crate) fn new(body: Incoming, timeout: Option<Duration>, turn: Option<Turn>) -> Self {
+        Self { body, timeout, _turn: turn, clock: Box::pin(tokio::time::sleep(Duration::ZERO)), waiting: false }
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response, StatusCode, Uri, request};
+use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 use hyper::body::Incoming;
+use pinnace_http::balance::Turn;
 use pinnace_http::client::{Client, ClientErrorKind};
 use pinnace_http::upgrade::OnUpgrade;
 use pinnace_http::{Body, Connection, RequestBody};
@@ -16,9 +17,10 @@ use tokio::time::Instant;
 use crate::download::Download;
 use crate::table::Route;
 use crate::upload::Watch;
-use crate::{headers, upgrade};
+use crate::upstream::Upstream;
+use crate::{grpc, headers, upgrade};
 
-/// How often a request is sent again.
+/// How often a request is sent again to the service's own socket, and how often one that broke.
 const RETRIES: u32 = 2;
 /// The pause before another connection is tried, doubled each time: what listens there may be coming back.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -34,10 +36,12 @@ pub(crate) struct Refusal {
 
 /// A request that is ready for its service.
 pub(crate) struct Forward<'a> {
+    /// For HTTP/1, or for HTTP/2 where it is a call of gRPC.
     pub(crate) client: &'a Client,
     pub(crate) route: &'a Route,
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) is_grpc: bool,
     pub(crate) head: request::Parts,
-    pub(crate) body: RequestBody,
     pub(crate) max_body: Option<u64>,
     /// The client's half, if it asks for a WebSocket.
     pub(crate) client_upgrade: Option<OnUpgrade>,
@@ -51,67 +55,107 @@ impl Refusal {
 }
 
 impl Forward<'_> {
-    pub(crate) async fn run(self) -> Result<Response<Body>, Box<Refusal>> {
+    pub(crate) async fn run(mut self, body: RequestBody) -> Result<Response<Body>, Box<Refusal>> {
         let route = self.route;
-        if !route.available {
+        // What does not run here may run elsewhere.
+        if !route.available && self.upstream.balancer().is_empty() {
             return Err(away(route, "does not run at the moment"));
         }
-        let watch = Watch::new(self.body);
+        let watch = Watch::new(body);
         if let Some(limit) = self.max_body
             && watch.announced().is_some_and(|length| length > limit)
         {
             return Err(too_large(route, limit));
         }
-        let Some(uri) = target(route, &self.head.uri) else {
-            return Err(Refusal::new(Problem::new(ErrorCode::BadRequest, "the request's target is malformed")));
+        // A call may be silent for as long as its caller likes, who may set a deadline instead.
+        let longest = if self.is_grpc { grpc::timeout(&self.head) } else { Some(route.timeout) };
+        let (response, turn) = tokio::select! {
+            result = self.send(&watch) => result?,
+            () = silence(&watch, longest, self.is_grpc) => return Err(late(route, longest.unwrap_or(route.timeout), &watch)),
         };
-        let sending = send(self.client, route, &self.head, &uri, &watch, self.max_body);
-        let response = tokio::select! {
-            result = sending => result?,
-            () = silence(&watch, route.timeout) => return Err(late(route, &watch)),
-        };
-        answer(route, response, self.client_upgrade, self.connection)
+        let upgrade = self.client_upgrade.take();
+        answer(route, response, turn, (self.is_grpc, upgrade), self.connection)
+    }
+
+    /// The response of the first attempt that has one.
+    ///
+    /// What takes no connection got nothing, so any request goes on to the next instance at once; behind them all is the
+    /// service's own socket. What breaks the connection may have begun to work: only what may be repeated (RFC 9110 section
+    /// 9.2.2) and has no body is sent again, within the budget.
+    async fn send(&self, watch: &Watch) -> Result<(Response<Incoming>, Option<Turn>), Box<Refusal>> {
+        let (route, upstream) = (self.route, self.upstream);
+        let repeatable = is_idempotent(&self.head.method) && watch.is_empty();
+        upstream.budget.deposit();
+        let (mut tried, mut pauses, mut repeats) = (Vec::new(), 0, 0);
+        loop {
+            let turn = upstream.balancer().choose(&tried);
+            let place = match &turn {
+                Some(turn) => turn.target().authority.clone(),
+                None if upstream.takes_any() => own_socket(route)?,
+                None => return Err(away(route, "has no instance with the route's tags that answers")),
+            };
+            let uri = target(place.clone(), &self.head.uri)?;
+            let Some(upload) = watch.upload(self.max_body) else { return Err(broken(route)) };
+            let mut request = Request::new(Body::boxed(upload));
+            *request.method_mut() = self.head.method.clone();
+            *request.uri_mut() = uri;
+            *request.headers_mut() = self.head.headers.clone();
+            if self.is_grpc {
+                *request.version_mut() = Version::HTTP_2;
+            }
+            let error = match self.client.send(request).await {
+                Ok(response) => {
+                    if let Some(turn) = &turn {
+                        turn.answered();
+                    }
+                    return Ok((response, turn));
+                }
+                Err(error) => error,
+            };
+            if watch.is_too_large() {
+                return Err(too_large(route, self.max_body.unwrap_or(u64::MAX)));
+            }
+            tracing::debug!(service = %route.service, %place, %error, "no response from the service");
+            match (error.kind, &turn) {
+                (ClientErrorKind::Connect, Some(turn)) => turn.refused(),
+                (ClientErrorKind::Connect, None) if pauses < RETRIES => {
+                    tokio::time::sleep(PAUSE * 2_u32.pow(pauses)).await;
+                    pauses += 1;
+                    continue;
+                }
+                (ClientErrorKind::Connect, None) => return Err(away(route, "does not accept connections")),
+                (ClientErrorKind::Broken, turn) => {
+                    if let Some(turn) = turn {
+                        turn.broke();
+                    }
+                    if !repeatable || repeats == RETRIES || !upstream.budget.withdraw() {
+                        return Err(broken(route));
+                    }
+                    repeats += 1;
+                }
+            }
+            if turn.is_some() {
+                tried.push(place);
+            }
+        }
     }
 }
 
-/// The response of the first attempt that has one.
-async fn send(
-    client: &Client,
-    route: &Route,
-    head: &request::Parts,
-    uri: &Uri,
-    watch: &Watch,
-    max_body: Option<u64>,
-) -> Result<Response<Incoming>, Box<Refusal>> {
-    let repeatable = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) && watch.is_empty();
-    let mut attempt = 0;
-    loop {
-        let Some(upload) = watch.upload(max_body) else { return Err(broken(route)) };
-        let mut request = Request::new(Body::boxed(upload));
-        *request.method_mut() = head.method.clone();
-        *request.uri_mut() = uri.clone();
-        *request.headers_mut() = head.headers.clone();
-        let error = match client.send(request).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        if watch.is_too_large() {
-            return Err(too_large(route, max_body.unwrap_or(u64::MAX)));
-        }
-        tracing::debug!(service = %route.service, error = %error, attempt, "no response from the service");
-        let again = attempt < RETRIES && (error.kind == ClientErrorKind::Connect || repeatable);
-        match (error.kind, again) {
-            (ClientErrorKind::Connect, true) => tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await,
-            (ClientErrorKind::Broken, true) => {}
-            (ClientErrorKind::Connect, false) => return Err(away(route, "does not accept connections")),
-            (ClientErrorKind::Broken, false) => return Err(broken(route)),
-        }
-        attempt += 1;
-    }
+/// Whether a request that is sent twice does what it does once.
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
-/// Resolves when neither side has moved for this long.
-async fn silence(watch: &Watch, timeout: Duration) {
+fn own_socket(route: &Route) -> Result<Authority, Box<Refusal>> {
+    Authority::try_from(route.upstream.to_string()).map_err(|_| away(route, "has no address"))
+}
+
+/// Resolves when neither side has moved for this long; where it is a deadline, whatever has moved.
+async fn silence(watch: &Watch, timeout: Option<Duration>, is_deadline: bool) {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    if is_deadline {
+        return tokio::time::sleep(timeout).await;
+    }
     loop {
         let due = watch.moved() + timeout;
         if due <= Instant::now() {
@@ -125,13 +169,14 @@ async fn silence(watch: &Watch, timeout: Duration) {
 fn answer(
     route: &Route,
     mut response: Response<Incoming>,
-    client_upgrade: Option<OnUpgrade>,
+    turn: Option<Turn>,
+    (is_grpc, client_upgrade): (bool, Option<OnUpgrade>),
     connection: Arc<Connection>,
 ) -> Result<Response<Body>, Box<Refusal>> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let service_upgrade = switches.then(|| hyper::upgrade::on(&mut response));
     let (mut head, body) = response.into_parts();
-    head.version = http::Version::HTTP_11;
+    head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();
     headers::remove_hop_by_hop(&mut head.headers);
     let Some(service_upgrade) = service_upgrade else {
@@ -139,22 +184,23 @@ fn answer(
             .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
-        let timeout = (!is_events).then_some(route.timeout);
-        return Ok(Response::from_parts(head, Body::boxed(Download::new(body, timeout))));
+        let timeout = (!is_events && !is_grpc).then_some(route.timeout);
+        return Ok(Response::from_parts(head, Body::boxed(Download::new(body, timeout, turn))));
     };
     let Some(client_upgrade) = client_upgrade else { return Err(broken(route)) };
-    upgrade::join(client_upgrade, service_upgrade, connection);
+    upgrade::join(client_upgrade, service_upgrade, connection, turn);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     Ok(Response::from_parts(head, Body::empty()))
 }
 
-fn target(route: &Route, uri: &Uri) -> Option<Uri> {
+fn target(authority: Authority, uri: &Uri) -> Result<Uri, Box<Refusal>> {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(Authority::try_from(route.upstream.to_string()).ok()?);
+    parts.authority = Some(authority);
     parts.path_and_query = uri.path_and_query().cloned();
-    Uri::from_parts(parts).ok()
+    let malformed = |_| Refusal::new(Problem::new(ErrorCode::BadRequest, "the request's target is malformed"));
+    Uri::from_parts(parts).map_err(malformed)
 }
 
 fn problem(route: &Route, code: ErrorCode, detail: String) -> Box<Refusal> {
@@ -176,10 +222,10 @@ fn too_large(route: &Route, limit: u64) -> Box<Refusal> {
     problem(route, ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"))
 }
 
-fn late(route: &Route, watch: &Watch) -> Box<Refusal> {
+fn late(route: &Route, timeout: Duration, watch: &Watch) -> Box<Refusal> {
     if watch.waits_for_client() {
         return problem(route, ErrorCode::RequestTimeout, "the request's body was not complete in time".to_owned());
     }
-    let millis = route.timeout.as_millis();
+    let millis = timeout.as_millis();
     problem(route, ErrorCode::UpstreamTimeout, format!("service `{}` did not answer within {millis} ms", route.service))
 }

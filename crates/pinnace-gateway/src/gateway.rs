@@ -7,37 +7,64 @@ use std::sync::Arc;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use parking_lot::RwLock;
+use pinnace_discovery::Registry;
+use pinnace_http::balance::TargetView;
 use pinnace_http::client::{Client, ClientConfig};
 use pinnace_http::{Body, Connection, Handler, RequestBody, problem_response};
 use pinnace_telemetry::REQUEST_ID_HEADER;
+use pinnace_types::gateway::{Explanation, GatewayView, RouteView, UpstreamView};
 use pinnace_types::worker::LogFormat;
 use pinnace_types::{ErrorCode, Problem, RequestId};
 use tokio::time::Instant;
 
-use crate::forward::{Forward, Refusal};
-use crate::headers;
+use crate::forward::{Forward, Refusal, is_idempotent};
 use crate::record::Record;
-use crate::table::{Found, Table};
+use crate::table::{Found, Route, Table};
+use crate::upstream::{Place, Upstream};
+use crate::{grpc, headers};
+
+/// The gateway's own paths.
+const LIVE: &str = "/-/health/live";
+const READY: &str = "/-/health/ready";
 
 /// The gateway; clones share the table and the connections to services.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
 
+/// Where the gateway learns of instances.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// The registry that is followed.
+    pub registry: Arc<dyn Registry>,
+    /// Its address, without a password, for those who ask.
+    pub address: String,
+}
+
 struct Inner {
     routing: RwLock<Arc<Routing>>,
+    discovery: Option<Discovery>,
     access_log: Option<LogFormat>,
 }
 
 /// Where requests go, and the connections on which they go there.
 struct Routing {
     table: Table,
+    /// For each of the table's places, in its order.
+    upstreams: Vec<Arc<Upstream>>,
     client: Client,
+    /// For calls of gRPC.
+    http2: Client,
 }
 
 impl Gateway {
     /// A gateway with this table; without a format it logs no requests.
-    pub fn new(table: Table, access_log: Option<LogFormat>) -> Self {
-        Self(Arc::new(Inner { routing: RwLock::new(Arc::new(Routing::new(table))), access_log }))
+    ///
+    /// With a registry, which needs a Tokio runtime, requests are balanced over the instances that it knows; without one,
+    /// and while it knows none, they go to the service's own socket.
+    pub fn new(table: Table, discovery: Option<Discovery>, access_log: Option<LogFormat>) -> Self {
+        let registry = discovery.as_ref().map(|discovery| discovery.registry.as_ref());
+        let routing = RwLock::new(Arc::new(Routing::new(table, registry, &[])));
+        Self(Arc::new(Inner { routing, discovery, access_log }))
     }
 
     /// Takes another table for all requests from now on; those that are on their way keep theirs.
@@ -45,7 +72,39 @@ impl Gateway {
     /// Connections are made anew too: one that was kept leads to the process that it led to before, and whoever has
     /// just reloaded a service wants to see the new code.
     pub fn replace(&self, table: Table) {
-        *self.0.routing.write() = Arc::new(Routing::new(table));
+        let mut routing = self.0.routing.write();
+        let registry = self.0.discovery.as_ref().map(|discovery| discovery.registry.as_ref());
+        *routing = Arc::new(Routing::new(table, registry, &routing.upstreams));
+    }
+
+    /// What it knows of every route.
+    pub fn view(&self) -> GatewayView {
+        let routing = Arc::clone(&self.0.routing.read());
+        let registry = self.0.discovery.as_ref().map(|discovery| discovery.address.clone());
+        let routes = routing.table.routes().map(|(host, route)| routing.view(host, route)).collect();
+        GatewayView { system: routing.table.system.clone(), registry, routes }
+    }
+
+    /// What it would do with a request, without sending it.
+    pub fn explain(&self, method: &Method, host: &str, path: &str) -> Explanation {
+        let routing = Arc::clone(&self.0.routing.read());
+        let host = headers::host_without_port(host);
+        let (refusal, route) = match own_answer(method, path) {
+            Some(answer) => (Some(answer), None),
+            None => match routing.table.find(&host, path) {
+                Found::Route(route) => {
+                    let view = routing.table.routes().find(|(_, other)| std::ptr::eq(*other, route));
+                    let view = view.map(|(host, route)| routing.view(host, route));
+                    let away = view.as_ref().is_some_and(|view| !view.available && view.instances.is_empty());
+                    (away.then(|| (503, format!("service `{}` does not run at the moment", route.service))), view)
+                }
+                Found::Refused(refusal) => (Some((400, refusal.to_string())), None),
+                Found::Inside => (Some((404, "the management paths of services are not routed".to_owned())), None),
+                Found::Nothing => (Some((404, "no route has a prefix of this path".to_owned())), None),
+            },
+        };
+        let (method, repeatable) = (method.to_string(), is_idempotent(method));
+        Explanation { method, host, path: path.to_owned(), refusal, route, repeatable }
     }
 
     async fn answer(
@@ -55,11 +114,11 @@ impl Gateway {
         id: &RequestId,
     ) -> Result<Response<Body>, Box<Refusal>> {
         match request.uri().path() {
-            "/-/health/live" => return Ok(own(StatusCode::OK, "live")),
-            "/-/health/ready" if connection.is_draining() => {
+            LIVE => return Ok(own(StatusCode::OK, "live")),
+            READY if connection.is_draining() => {
                 return Ok(own(StatusCode::SERVICE_UNAVAILABLE, "draining"));
             }
-            "/-/health/ready" => return Ok(own(StatusCode::OK, "ready")),
+            READY => return Ok(own(StatusCode::OK, "ready")),
             _ => {}
         }
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -81,6 +140,7 @@ impl Gateway {
                 return Err(Refusal::new(Problem::new(ErrorCode::NotFound, detail)));
             }
         };
+        let is_grpc = grpc::is_call(request.version(), request.headers());
         let client_upgrade = pinnace_http::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
         let websocket = headers::is_websocket(&head);
@@ -89,23 +149,69 @@ impl Gateway {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
+        if is_grpc {
+            grpc::prepare(&mut head.headers);
+        }
         let forward = Forward {
-            client: &routing.client,
+            client: if is_grpc { &routing.http2 } else { &routing.client },
             route,
+            upstream: &routing.upstreams[route.place],
+            is_grpc,
             head,
-            body,
             max_body: table.max_body,
             client_upgrade: websocket.then_some(client_upgrade),
             connection,
         };
-        forward.run().await
+        forward.run(body).await
     }
 }
 
 impl Routing {
-    fn new(table: Table) -> Self {
-        Self { table, client: Client::new(ClientConfig::default()) }
+    /// What was followed before and is still wanted goes on.
+    fn new(table: Table, registry: Option<&dyn Registry>, before: &[Arc<Upstream>]) -> Self {
+        let upstream = |place: &Place| match before.iter().find(|upstream| upstream.is_for(place)) {
+            Some(upstream) => Arc::clone(upstream),
+            None => Arc::new(Upstream::new(place.clone(), registry)),
+        };
+        let upstreams = table.places.iter().map(upstream).collect();
+        let config = ClientConfig::default();
+        Self { table, upstreams, client: Client::new(config), http2: Client::http2(config) }
     }
+
+    fn view(&self, host: Option<&str>, route: &Route) -> RouteView {
+        RouteView {
+            host: host.map(str::to_owned),
+            path: route.prefix.clone(),
+            service: route.service.clone(),
+            tags: self.table.places[route.place].tags.clone(),
+            upstream: route.upstream,
+            available: route.available,
+            timeout_ms: u64::try_from(route.timeout.as_millis()).unwrap_or(u64::MAX),
+            instances: self.upstreams[route.place].view().into_iter().map(upstream_view).collect(),
+        }
+    }
+}
+
+fn upstream_view(view: TargetView) -> UpstreamView {
+    UpstreamView {
+        id: view.target.id,
+        address: view.target.authority.to_string(),
+        weight: view.target.weight,
+        in_flight: view.in_flight,
+        latency_ms: view.latency.map(|latency| latency.as_secs_f64() * 1_000.0),
+        sent: view.sent,
+        failed: view.failed,
+        out_for_ms: view.out_for.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// What the gateway answers without a route.
+fn own_answer(method: &Method, path: &str) -> Option<(u16, String)> {
+    if matches!(path, LIVE | READY) {
+        return Some((200, "the gateway's own health".to_owned()));
+    }
+    let passed = !matches!(*method, Method::CONNECT | Method::TRACE);
+    (!passed).then(|| (405, format!("the gateway does not pass {method} on")))
 }
 
 impl Handler for Gateway {
@@ -122,11 +228,13 @@ impl Handler for Gateway {
             bytes: 0,
         };
         let is_http1 = request.version() != Version::HTTP_2;
+        let is_grpc = grpc::is_call(request.version(), request.headers());
         let mut response = match Box::pin(self.answer(request, connection, &id)).await {
             Ok(response) => response,
             Err(refusal) => {
                 let Refusal { problem, retry_after } = *refusal;
-                let mut response = problem_response(&problem.with_request_id(id.clone()));
+                let problem = problem.with_request_id(id.clone());
+                let mut response = if is_grpc { grpc::refuse(&problem) } else { problem_response(&problem) };
                 response.headers_mut().extend(retry_after.map(|seconds| (header::RETRY_AFTER, seconds)));
                 response
             }

@@ -9,12 +9,15 @@ use pinnace_types::gateway::{GatewayConfig, GatewayRoute};
 use pinnace_types::{ServiceName, SystemName};
 
 use crate::path::{self, PathRefusal};
+use crate::upstream::Place;
 
 /// A table that was checked as a whole.
 #[derive(Debug)]
 pub struct Table {
     pub(crate) system: SystemName,
     pub(crate) max_body: Option<u64>,
+    /// What the routes lead to, each once; a route names one by its place in here.
+    pub(crate) places: Vec<Place>,
     /// Longest prefix first.
     by_host: HashMap<String, Vec<Route>>,
     any_host: Vec<Route>,
@@ -25,6 +28,8 @@ pub struct Table {
 pub(crate) struct Route {
     pub(crate) prefix: String,
     pub(crate) service: ServiceName,
+    /// Where in the table's places it leads.
+    pub(crate) place: usize,
     pub(crate) upstream: SocketAddr,
     pub(crate) available: bool,
     pub(crate) timeout: Duration,
@@ -90,12 +95,13 @@ impl Table {
         let mut table = Self {
             system: config.system,
             max_body: config.max_body.map(pinnace_types::ByteSize::bytes),
+            places: Vec::new(),
             by_host: HashMap::new(),
             any_host: Vec::new(),
         };
         for route in config.routes {
             let host = route.host.clone();
-            let route = Route::try_new(route)?;
+            let route = Route::try_new(route, &mut table.places)?;
             let routes = match host {
                 Some(host) => table.by_host.entry(host).or_default(),
                 None => &mut table.any_host,
@@ -129,6 +135,15 @@ impl Table {
         route.map_or(Found::Nothing, Found::Route)
     }
 
+    /// Every route with its host, in the order in which they are looked up.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (Option<&str>, &Route)> {
+        let mut hosts: Vec<_> = self.by_host.iter().collect();
+        hosts.sort_by_key(|(host, _)| host.as_str());
+        let of_hosts =
+            hosts.into_iter().flat_map(|(host, routes)| routes.iter().map(|route| (Some(host.as_str()), route)));
+        of_hosts.chain(self.any_host.iter().map(|route| (None, route)))
+    }
+
     fn lookup(&self, host: &str, path: &str) -> Option<&Route> {
         let of_host = self.by_host.get(host).into_iter().flatten();
         of_host.chain(&self.any_host).find(|route| path::is_below(path, &route.prefix))
@@ -136,8 +151,8 @@ impl Table {
 }
 
 impl Route {
-    fn try_new(route: GatewayRoute) -> Result<Self, TableError> {
-        let GatewayRoute { host, path, service, upstream, available, timeout_ms } = route;
+    fn try_new(route: GatewayRoute, places: &mut Vec<Place>) -> Result<Self, TableError> {
+        let GatewayRoute { host, path, service, upstream, mut tags, available, timeout_ms } = route;
         if let Some(host) = host
             && (host.is_empty() || crate::headers::host_without_port(&host) != host)
         {
@@ -152,7 +167,14 @@ impl Route {
             return Err(TableError::Prefix { path, service });
         }
         let timeout = Duration::from_millis(timeout_ms.max(1));
-        Ok(Self { prefix: prefix.to_owned(), service, upstream, available, timeout })
+        tags.sort();
+        tags.dedup();
+        let wanted = Place { service: service.clone(), tags };
+        let place = places.iter().position(|place| *place == wanted).unwrap_or_else(|| {
+            places.push(wanted);
+            places.len() - 1
+        });
+        Ok(Self { prefix: prefix.to_owned(), service, place, upstream, available, timeout })
     }
 }
 

@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use pinnace_http::Connection;
+use pinnace_http::balance::Turn;
 use pinnace_http::upgrade::OnUpgrade;
 use tokio::io::AsyncWriteExt as _;
 
 /// Joins the two connections in a task that ends with either of them. A draining gateway closes both at once: it goes
 /// first, so that the service learns of its clients' end while it still runs.
-pub(crate) fn join(client: OnUpgrade, service: hyper::upgrade::OnUpgrade, connection: Arc<Connection>) {
+pub(crate) fn join(
+    client: OnUpgrade,
+    service: hyper::upgrade::OnUpgrade,
+    connection: Arc<Connection>,
+    turn: Option<Turn>,
+) {
     tokio::spawn(async move {
+        // In flight to its end.
+        let _turn = turn;
         let (Ok(mut client), Ok(service)) = tokio::join!(client, service) else {
             tracing::debug!("upgrade not completed");
             return;

@@ -58,7 +58,7 @@ fn table(max_body: Option<&str>, routes: &Value) -> Table {
 }
 
 async fn gateway(max_body: Option<&str>, routes: Value) -> (Gateway, SocketAddr) {
-    let gateway = Gateway::new(table(max_body, &routes), None);
+    let gateway = Gateway::new(table(max_body, &routes), None, None);
     let address = serve(gateway.clone()).await;
     (gateway, address)
 }

@@ -143,6 +143,13 @@ const KEYS: &[Key] = &[
          scaled and restarted without a refused connection",
     ),
     key(Service, "route", TextOrTexts, "internal", "its places at the gateway, `/orders` or `shop.example/orders`"),
+    key(
+        Service,
+        "route_tags",
+        Texts,
+        "none",
+        "only instances with all of these tags in the registry get requests from the gateway",
+    ),
     key(Service, "calls", Texts, "none", "the services that it calls"),
     key(Service, "publishes", Texts, "none", "the topics that it publishes"),
     key(Service, "subscribes", Texts, "none", "the topics that it subscribes to"),

@@ -141,6 +141,8 @@ pub struct Service {
     pub socket_activation: bool,
     /// Its places at the gateway.
     pub routes: Vec<Route>,
+    /// The tags that an instance needs in the registry to get requests from the gateway.
+    pub route_tags: Vec<String>,
     /// The services that it calls.
     pub calls: Vec<ServiceName>,
     /// The topics that it publishes.

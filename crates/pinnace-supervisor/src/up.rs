@@ -32,6 +32,7 @@ pub(crate) mod variables;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -54,7 +55,7 @@ use crate::signals::Signals;
 use crate::watch::{Change, Watched, Watcher};
 use environment::Environments;
 use folder::StateFolder;
-use launch::{HubMeans, PlatformFiles};
+use launch::{GatewayMeans, HubMeans, PlatformFiles};
 use member::{Member, Task, What};
 use ports::Ports;
 use prepare::{Means, Preparation};
@@ -64,6 +65,8 @@ use variables::HubAccess;
 
 /// The name of the hub among the services.
 const HUB: &str = "hub";
+/// The name of the gateway.
+const GATEWAY: &str = "gateway";
 
 /// A system that has everything it needs and is about to run.
 #[derive(Debug)]
@@ -97,11 +100,17 @@ impl Up {
         let members = members(&config, &mut ports)?;
         let hub_means = HubMeans { names: names(&config, &mut ports)?, self_preservation: config.self_preservation };
         let control_path = folder::control_socket(&config.manifest.root)?;
+        let hub_token = folder.hub_token()?;
+        let hub = hub_access(&members, &hub_token);
+        let gateway: ServiceName = GATEWAY.parse().map_err(std::io::Error::other)?;
+        let (registry, variables) = variables::registry_of_gateway(&config.manifest, hub.as_ref(), &gateway);
+        let gateway = GatewayMeans { control: folder::gateway_control(&control_path), registry, variables };
         let files = PlatformFiles {
             gateway_table: folder.run().join("gateway.json"),
             hub_data: folder.data().join("hub"),
-            hub_token: folder.hub_token()?,
+            hub_token,
             control: control_path.clone(),
+            gateway,
         };
         let listener =
             control::bind(&control_path).map_err(|source| UpError::Storage { path: control_path.clone(), source })?;
@@ -110,7 +119,6 @@ impl Up {
         let logs = Logs::open(&folder.logs());
         let (changed, changes) = mpsc::channel(64);
         let watcher = config.watch.then(|| watch(&config.manifest, &logs, changed)).flatten();
-        let hub = hub_access(&members, &files);
         let preparation = preparation(&config, &folder, &logs, &members, hub);
         let lifetime = Lifetime::new()?;
         let parts = Parts {
@@ -158,7 +166,7 @@ impl Up {
 /// All members with their addresses: the hub and the gateway first, then the services in the order of their start.
 fn members(config: &UpConfig, ports: &mut Ports) -> Result<Vec<Member>, UpError> {
     let mut members =
-        vec![platform(HUB, What::Hub, config.hub, ports)?, platform("gateway", What::Gateway, config.gateway, ports)?];
+        vec![platform(HUB, What::Hub, config.hub, ports)?, platform(GATEWAY, What::Gateway, config.gateway, ports)?];
     for service in config.manifest.start_order().into_iter().filter(|service| !service.is_external()) {
         members.push(member(service, &members, ports)?);
     }
@@ -208,13 +216,13 @@ fn member(service: &Service, earlier: &[Member], ports: &mut Ports) -> Result<Me
 }
 
 /// How services reach the hub, on this machine.
-fn hub_access(members: &[Member], files: &PlatformFiles) -> Option<HubAccess> {
+fn hub_access(members: &[Member], token: &Path) -> Option<HubAccess> {
     let hub = members.iter().find(|member| matches!(member.what, What::Hub))?;
     let mut address = hub.address?;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    let token = fs_err::read_to_string(&files.hub_token).ok()?;
+    let token = fs_err::read_to_string(token).ok()?;
     Some(HubAccess { address, token: Secret::new(token.trim().to_owned()) })
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use pinnace_gateway::{Gateway, Table};
+use pinnace_discovery::{ConnectError, RegistryAddress, connect};
+use pinnace_gateway::{Discovery, Gateway, Table, control_task};
 use pinnace_http::{Drain, Listener, Server, ServerConfig};
 use pinnace_os::LifetimeEnd;
 use pinnace_telemetry::logging;
@@ -31,6 +32,13 @@ pub(crate) struct GatewayArgs {
     /// The address to listen on, where no socket is inherited
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// The registry whose instances get the requests: `consul`, `consul://HOST:PORT`, `eureka` or `eureka://HOST:PORT`
+    /// [default: none, the sockets in the table get them]
+    #[arg(long, value_name = "ADDRESS")]
+    registry: Option<RegistryAddress>,
+    /// The Unix socket on which `pinnace ps --gateway` is answered
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
     /// How log lines look [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     log_format: Option<LogFormatArg>,
@@ -44,9 +52,18 @@ impl GatewayArgs {
         let format = self.log_format.map_or_else(logging::default_format, LogFormatArg::format);
         logging::init(format, "gateway", logging::level_from_environment());
         let table = read(&self.config).map_err(|message| Complaint::new(ExitCode::Failure, message))?;
-        let gateway = Gateway::new(table, (!self.no_access_log).then_some(format));
-        runtime::block_on(serve(gateway, &self.config, self.listen))?
-            .map_err(|error| Complaint::new(ExitCode::Failure, format!("the gateway cannot start: {error}")))??;
+        let access_log = (!self.no_access_log).then_some(format);
+        let (config, listen) = (self.config, self.listen);
+        runtime::block_on(async {
+            let discovery = self.registry.as_ref().map(discovery).transpose()?;
+            let gateway = Gateway::new(table, discovery, access_log);
+            // It ends with the process, and a gateway that nobody can ask still serves.
+            let asked = self.control.map(|path| tokio::spawn(answer_questions(gateway.clone(), path)));
+            let end = serve(gateway, &config, listen).await;
+            asked.iter().for_each(tokio::task::JoinHandle::abort);
+            Ok::<_, Complaint>(end)
+        })??
+        .map_err(|error| Complaint::new(ExitCode::Failure, format!("the gateway cannot start: {error}")))??;
         Ok(ExitCode::Ok)
     }
 }
@@ -90,6 +107,22 @@ async fn serve(gateway: Gateway, config: &Path, address: SocketAddr) -> std::io:
             _ = retire.recv() => drain.drain(LINGER, GRACE),
             _ = interrupt.recv() => drain.drain(Duration::ZERO, GRACE),
         }
+    }
+}
+
+fn discovery(address: &RegistryAddress) -> Result<Discovery, Complaint> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let refused = |error: ConnectError| Complaint::new(ExitCode::Usage, error.to_string());
+    let registry = connect(address, lookup).map_err(refused)?;
+    let place = address.place(lookup).map_err(refused)?;
+    let kind = address.to_string();
+    let kind = kind.split("://").next().unwrap_or_default();
+    Ok(Discovery { registry, address: format!("{kind}://{}", place.authority()) })
+}
+
+async fn answer_questions(gateway: Gateway, path: PathBuf) {
+    if let Err(error) = control_task(gateway, &path).await {
+        tracing::warn!(%error, "`pinnace ps --gateway` cannot be answered");
     }
 }
 

@@ -1,5 +1,7 @@
 //! `pinnace ps`: show what runs.
 
+mod gateway;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use pinnace_types::ExitCode;
 use pinnace_types::control::{InstanceView, ServiceState, ServiceView, SystemView};
+use serde::Serialize;
 
 use super::running::Running;
 use super::runtime;
@@ -21,6 +24,12 @@ pub(crate) struct PsArgs {
     /// The system's file [default: `pinnace.toml` here or in a folder above]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Show the gateway's routes and the instances behind them; with a request, what it would do with it
+    #[arg(long)]
+    gateway: bool,
+    /// A request, such as `/orders`, `POST /orders` or `http://shop.example/orders` [default of the method: GET]
+    #[arg(requires = "gateway", num_args = 1..=2, value_names = ["METHOD", "TARGET"])]
+    request: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -29,17 +38,25 @@ pub(crate) struct PsArgs {
 impl PsArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
         let running = Running::find(self.file)?;
-        let system: SystemView = runtime::block_on(running.get("/v1/system"))??;
-        let failed = |error: &dyn std::error::Error| Complaint::new(ExitCode::Failure, error.to_string());
-        let text = if self.json {
-            serde_json::to_string(&system).map_err(|error| failed(&error))? + "\n"
-        } else {
-            render(&system, Timestamp::now())
-        };
-        match anstream::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(&error)),
-            _ => Ok(ExitCode::Ok),
+        if self.gateway {
+            return gateway::show(&running, &self.request, self.json);
         }
+        let system: SystemView = runtime::block_on(running.get("/v1/system"))??;
+        print(&system, self.json, |system| render(system, Timestamp::now()))
+    }
+}
+
+/// Prints a document as one line of JSON, or as people read it.
+fn print<T: Serialize>(document: &T, as_json: bool, render: impl Fn(&T) -> String) -> Result<ExitCode, Complaint> {
+    let failed = |error: &dyn std::error::Error| Complaint::new(ExitCode::Failure, error.to_string());
+    let text = if as_json {
+        serde_json::to_string(document).map_err(|error| failed(&error))? + "\n"
+    } else {
+        render(document)
+    };
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(&error)),
+        _ => Ok(ExitCode::Ok),
     }
 }
 

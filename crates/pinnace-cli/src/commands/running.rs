@@ -18,6 +18,7 @@ use crate::Complaint;
 #[derive(Debug)]
 pub(super) struct Running {
     client: UnixClient,
+    gateway: UnixClient,
 }
 
 /// The file that is named, or the one here or in a folder above.
@@ -40,7 +41,10 @@ impl Running {
         let file = manifest_path(file, "name the file with --file")?;
         let root = root(&file)?;
         match up::running(&root) {
-            Some(announcement) => Ok(Self { client: UnixClient::new(announcement.control) }),
+            Some(announcement) => Ok(Self {
+                gateway: UnixClient::new(announcement.gateway_control()),
+                client: UnixClient::new(announcement.control),
+            }),
             None => Err(not_running(&format!("the system in {} does not run", root.display()))),
         }
     }
@@ -48,6 +52,17 @@ impl Running {
     /// Asks for a document.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Complaint> {
         self.client.get(path).await.map_err(complaint)
+    }
+
+    /// Asks its gateway for a document.
+    pub(super) async fn get_from_gateway<T: DeserializeOwned>(&self, path: &str) -> Result<T, Complaint> {
+        self.gateway.get(path).await.map_err(|error| match error {
+            UnixError::Connect { .. } | UnixError::Http(_) => {
+                Complaint::new(ExitCode::NotReady, "the gateway does not answer at the moment")
+                    .with_hint("`pinnace ps` shows its state, `pinnace logs gateway` what it says")
+            }
+            other => complaint(other),
+        })
     }
 
     /// Sends a command and waits for what comes of it.

@@ -37,6 +37,7 @@ pub(super) fn read(
         port: reader.flag("port").unwrap_or(true),
         socket_activation: reader.flag("socket_activation").unwrap_or(false),
         routes: routes(&mut reader),
+        route_tags: reader.texts("route_tags").into_iter().map(|(tag, _)| tag.to_owned()).collect(),
         calls: reader.all_parsed("calls"),
         publishes: reader.all_parsed("publishes"),
         subscribes: reader.all_parsed("subscribes"),
@@ -322,7 +323,11 @@ fn silent_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
     }
     let table = reader.path().to_owned();
     let place = |key: &str| format!("{table}.{key}");
-    let told = [("health", service.health.is_some()), ("route", !service.routes.is_empty())];
+    let told = [
+        ("health", service.health.is_some()),
+        ("route", !service.routes.is_empty()),
+        ("route_tags", !service.route_tags.is_empty()),
+    ];
     for (key, _) in told.into_iter().filter(|(_, given)| *given) {
         let span = reader.notes.places.find(&place(key));
         reader

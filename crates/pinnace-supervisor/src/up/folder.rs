@@ -47,6 +47,13 @@ pub struct Announcement {
     pub started_at: Timestamp,
 }
 
+impl Announcement {
+    /// The Unix socket on which its gateway is asked.
+    pub fn gateway_control(&self) -> PathBuf {
+        gateway_control(&self.control)
+    }
+}
+
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -207,6 +214,11 @@ pub(crate) fn control_socket(root: &Path) -> Result<PathBuf, FolderError> {
     }
 }
 
+/// The socket of the gateway, beside that of the system.
+pub(crate) fn gateway_control(control: &Path) -> PathBuf {
+    control.with_extension("gateway.sock")
+}
+
 /// The same path, whatever is there: the first of the user's folders that will do, made where it is not there.
 pub(crate) fn control_path(root: &Path) -> Result<PathBuf, FolderError> {
     let uid = own_user()?;
@@ -269,7 +281,7 @@ fn first_safe(
     let mut refusal = None;
     for socket in sockets {
         let folder = socket.parent().unwrap_or_else(|| Path::new("/"));
-        let is_short = socket.as_os_str().len() <= LONGEST_SOCKET_PATH;
+        let is_short = gateway_control(&socket).as_os_str().len() <= LONGEST_SOCKET_PATH;
         let too_long = || {
             let reason = "its path is too long for a socket".to_owned();
             Err(FolderError::Socket { path: folder.to_owned(), reason })

@@ -48,6 +48,7 @@ fn routes(member: &Member) -> Vec<GatewayRoute> {
         path: route.path().to_owned(),
         service: member.name.clone(),
         upstream,
+        tags: service.route_tags.clone(),
         available: member.takes_requests(),
         timeout_ms: 30_000,
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pinnace_manifest::{Run, Service};
 use pinnace_os::{INSTANCE_SOCKET, NAMES_SOCKET, NameSockets, SERVICE_SOCKET, Spawn};
-use pinnace_types::HumanDuration;
+use pinnace_types::{HumanDuration, Secret};
 
 use super::environment::Prepared;
 
@@ -29,6 +29,18 @@ pub(super) struct PlatformFiles {
     pub(super) hub_data: PathBuf,
     pub(super) hub_token: PathBuf,
     pub(super) control: PathBuf,
+    pub(super) gateway: GatewayMeans,
+}
+
+/// What the gateway is given besides its table.
+#[derive(Clone, Debug)]
+pub(super) struct GatewayMeans {
+    /// Where it is asked what it does.
+    pub(super) control: PathBuf,
+    /// Where it learns of instances, as its argument says it.
+    pub(super) registry: String,
+    /// What stands in its environment for that.
+    pub(super) variables: Vec<(&'static str, Secret<String>)>,
 }
 
 impl std::fmt::Debug for Launch {
@@ -101,9 +113,20 @@ pub(super) fn hub(binary: &Path, files: &PlatformFiles, socket: &TcpListener, me
 
 /// The gateway, on the socket that the system keeps for it.
 pub(super) fn gateway(binary: &Path, files: &PlatformFiles, socket: &TcpListener) -> io::Result<Spawn> {
-    let table: OsString = files.gateway_table.clone().into();
-    let arguments = ["gateway".into(), "--config".into(), table, "--log-format".into(), "text".into()];
-    let spawn = Spawn::new(binary).args(arguments).inherit_env();
+    let means = &files.gateway;
+    let arguments: [OsString; 9] = [
+        "gateway".into(),
+        "--config".into(),
+        files.gateway_table.clone().into(),
+        "--registry".into(),
+        means.registry.clone().into(),
+        "--control".into(),
+        means.control.clone().into(),
+        "--log-format".into(),
+        "text".into(),
+    ];
+    let variables = means.variables.iter().map(|(name, value)| (*name, value.expose()));
+    let spawn = Spawn::new(binary).args(arguments).inherit_env().envs(variables);
     Ok(spawn.listener("gateway", OwnedFd::from(socket.try_clone()?)))
 }
 

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use pinnace_manifest::{DatabaseEngine, Discovery, Engine, Manifest, Service, VariableName};
+use pinnace_manifest::{DatabaseEngine, Discovery, Endpoint, Engine, Manifest, Service, VariableName};
 use pinnace_types::{Secret, ServiceName, environment, service_token};
 
 use super::environment::Prepared;
@@ -121,6 +121,29 @@ pub(crate) fn variables(
     Ok(variables.into_iter().collect())
 }
 
+/// Where the gateway learns of instances: its argument, and what it finds in its environment. A password stands in the latter.
+pub(crate) fn registry_of_gateway(
+    manifest: &Manifest,
+    hub: Option<&HubAccess>,
+    gateway: &ServiceName,
+) -> (String, Vec<(&'static str, Secret<String>)>) {
+    match &manifest.engines.discovery {
+        Some(Discovery::Consul(consul)) => (format!("consul://{}", with_port(consul.authority(), 8500)), Vec::new()),
+        Some(Discovery::Eureka(eureka)) => (
+            "eureka".to_owned(),
+            vec![(environment::EUREKA_SERVER, Secret::new(format!("http://{}", place_of(eureka))))],
+        ),
+        None | Some(Discovery::Embedded | Discovery::Kubernetes) => {
+            let of_hub = |hub: &HubAccess| {
+                let token = service_token(&hub.token, gateway);
+                let address = Secret::new(hub.address.to_string());
+                vec![(environment::CONSUL_HTTP_ADDR, address), (environment::CONSUL_HTTP_TOKEN, token)]
+            };
+            ("consul".to_owned(), hub.map(of_hub).unwrap_or_default())
+        }
+    }
+}
+
 /// Where the registry is, in the words of its clients: the hub's, which speaks as both, or a real one, which services
 /// register with by themselves.
 fn registry(manifest: &Manifest, service: &Service, hub: Option<&HubAccess>) -> Vec<(&'static str, String)> {
@@ -130,8 +153,7 @@ fn registry(manifest: &Manifest, service: &Service, hub: Option<&HubAccess>) -> 
             (environment::REGISTRY, format!("consul://{}", with_port(consul.authority(), 8500))),
         ],
         Some(Discovery::Eureka(eureka)) => {
-            let place = eureka.expose().split_once("://").map_or("", |(_, place)| place);
-            let place = if place.contains('/') { place.to_owned() } else { format!("{place}/eureka/") };
+            let place = place_of(eureka);
             vec![
                 (environment::EUREKA_SERVER, format!("http://{place}")),
                 (environment::REGISTRY, format!("eureka://{place}")),
@@ -148,6 +170,12 @@ fn registry(manifest: &Manifest, service: &Service, hub: Option<&HubAccess>) -> 
             ]
         }
     }
+}
+
+/// What stands behind `eureka://`, with the path of Spring's server where none is given.
+fn place_of(eureka: &Endpoint) -> String {
+    let place = eureka.expose().split_once("://").map_or("", |(_, place)| place);
+    if place.contains('/') { place.to_owned() } else { format!("{place}/eureka/") }
 }
 
 fn with_port(authority: &str, port: u16) -> String {

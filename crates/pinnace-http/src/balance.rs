@@ -1,0 +1,294 @@
+//! Which of several places gets a request: of two that are drawn by weight, the one that is expected to answer sooner
+//! ("power of two choices", with the peak-sensitive moving average of Finagle's client).
+//!
+//! A [`Balancer`] is told its targets and keeps what it knows of those that stay. [`Balancer::choose`] returns a [`Turn`],
+//! which counts as in flight until it is dropped, and is told how it went; one that is not was given up as too slow. A target that takes no connections is left out
+//! for a while that grows with each failure, unless there is no other.
+//!
+//! It opens no connection and knows no registry: `latency` is what is known of speed, `budget` bounds what is sent twice.
+
+mod budget;
+mod latency;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::uri::Authority;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+pub use budget::RetryBudget;
+use latency::Latency;
+
+/// For how long a target is left out after its first failure in a row; twice as long after each further one.
+const FIRST_PENALTY: Duration = Duration::from_millis(100);
+/// The longest that a target is left out.
+const LONGEST_PENALTY: Duration = Duration::from_secs(5);
+
+/// The heaviest weight that counts, as Consul has it.
+const HEAVIEST: u32 = 65_535;
+/// How much cheaper the second one that was drawn has to be: chance alone decides between near equals, by their weights.
+const CLEARLY: f64 = 0.8;
+
+/// A place that requests may go to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// What it is called, such as `orders-1`.
+    pub id: String,
+    /// Its `host:port`.
+    pub authority: Authority,
+    /// Its share, relative to the others': 1 to 65 535, anything else counts as the nearest of them.
+    pub weight: u32,
+}
+
+/// What is known of a target at one moment.
+#[derive(Clone, Debug)]
+pub struct TargetView {
+    /// The target.
+    pub target: Target,
+    /// Requests that are on their way.
+    pub in_flight: u32,
+    /// The moving average of the time to the first byte of an answer; nothing before the first answer.
+    pub latency: Option<Duration>,
+    /// Requests that were sent there.
+    pub sent: u64,
+    /// Those of them that were refused or broke.
+    pub failed: u64,
+    /// For how long it is left out from now on.
+    pub out_for: Option<Duration>,
+}
+
+/// Chooses among targets. It has no bound of its own: there are as many targets as it is told.
+#[derive(Debug)]
+pub struct Balancer {
+    nodes: Mutex<Arc<[Arc<Node>]>>,
+    random: Mutex<Random>,
+}
+
+/// A request that goes to one target; in flight until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    node: Arc<Node>,
+    begun: Instant,
+    is_told: AtomicBool,
+}
+
+/// A target and what is known of it.
+struct Node {
+    target: Target,
+    in_flight: AtomicU32,
+    sent: AtomicU64,
+    failed: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    latency: Latency,
+    failures_in_a_row: u32,
+    out_until: Option<Instant>,
+}
+
+/// xorshift64*: what decides between two targets need not be unguessable.
+#[derive(Debug)]
+struct Random(u64);
+
+// ---- Balancer ----
+
+impl Balancer {
+    /// One that knows no target yet. The seed makes its choices repeatable.
+    pub fn new(seed: u64) -> Self {
+        Self { nodes: Mutex::new(Arc::new([])), random: Mutex::new(Random(seed | 1)) }
+    }
+
+    /// Takes these targets from now on. What is known of one that stays, by its authority, is kept; requests that are on
+    /// their way to one that goes are left alone.
+    pub fn replace(&self, targets: impl IntoIterator<Item = Target>) {
+        let mut nodes = self.nodes.lock();
+        let known = Arc::clone(&nodes);
+        *nodes = targets
+            .into_iter()
+            .map(|target| match known.iter().find(|node| node.target.authority == target.authority) {
+                Some(node) if node.target == target => Arc::clone(node),
+                Some(node) => Arc::new(node.renamed(target)),
+                None => Arc::new(Node::new(target)),
+            })
+            .collect();
+    }
+
+    /// Whether it knows no target.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.lock().is_empty()
+    }
+
+    /// The target for a request that was tried at these before; nothing when there is no other.
+    pub fn choose(&self, tried: &[Authority]) -> Option<Turn> {
+        let nodes = Arc::clone(&self.nodes.lock());
+        let now = Instant::now();
+        let fresh: Vec<&Arc<Node>> = nodes.iter().filter(|node| !tried.contains(&node.target.authority)).collect();
+        let well: Vec<&Arc<Node>> = fresh.iter().copied().filter(|node| node.is_well(now)).collect();
+        // Where all are left out, any of them is better than none.
+        let node = self.draw(if well.is_empty() { &fresh } else { &well }, now)?;
+        node.in_flight.fetch_add(1, Ordering::Relaxed);
+        node.sent.fetch_add(1, Ordering::Relaxed);
+        Some(Turn { node: Arc::clone(node), begun: now, is_told: AtomicBool::new(false) })
+    }
+
+    /// What is known of every target, in the order in which they were told.
+    pub fn view(&self) -> Vec<TargetView> {
+        let now = Instant::now();
+        let nodes = Arc::clone(&self.nodes.lock());
+        nodes.iter().map(|node| node.view(now)).collect()
+    }
+
+    /// The better one of two that are drawn by weight.
+    fn draw<'a>(&self, nodes: &[&'a Arc<Node>], now: Instant) -> Option<&'a Arc<Node>> {
+        if let [] | [_] = nodes {
+            return nodes.first().copied();
+        }
+        let total = nodes.iter().fold(0_u32, |total, node| total.saturating_add(node.weight()));
+        let average = f64::from(total) / f64::from(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
+        let (first, second) = {
+            let mut random = self.random.lock();
+            (at(nodes, random.below(total)), at(nodes, random.below(total)))
+        };
+        let cost = |node: &Node| node.cost(now, average);
+        Some(if cost(second) < cost(first) * CLEARLY { second } else { first })
+    }
+}
+
+/// The node at a place on the line of all weights.
+fn at<'a>(nodes: &[&'a Arc<Node>], mut place: u32) -> &'a Arc<Node> {
+    for node in nodes {
+        match place.checked_sub(node.weight()) {
+            Some(rest) => place = rest,
+            None => return node,
+        }
+    }
+    nodes[nodes.len() - 1]
+}
+
+// ---- Node ----
+
+impl Node {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            in_flight: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same place with another name or weight. Requests on their way count with the old one to their end.
+    fn renamed(&self, target: Target) -> Self {
+        let state = self.state.lock();
+        let state = State { latency: state.latency, ..State::default() };
+        Self {
+            sent: AtomicU64::new(self.sent.load(Ordering::Relaxed)),
+            failed: AtomicU64::new(self.failed.load(Ordering::Relaxed)),
+            state: Mutex::new(state),
+            ..Self::new(target)
+        }
+    }
+
+    fn weight(&self) -> u32 {
+        self.target.weight.clamp(1, HEAVIEST)
+    }
+
+    fn is_well(&self, now: Instant) -> bool {
+        self.state.lock().out_until.is_none_or(|until| until <= now)
+    }
+
+    /// What one more request would wait for here: the time of an answer, for all that are in flight already. A target with
+    /// twice the average weight is meant to have twice as many in flight.
+    fn cost(&self, now: Instant, average_weight: f64) -> f64 {
+        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
+        let share = f64::from(self.weight()) / average_weight;
+        self.state.lock().latency.expected(now, in_flight > 0.0) * (1.0 + in_flight / share)
+    }
+
+    fn view(&self, now: Instant) -> TargetView {
+        let state = self.state.lock();
+        TargetView {
+            target: self.target.clone(),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            latency: state.latency.average(),
+            sent: self.sent.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            out_for: state.out_until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero()),
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Node").field(&self.target).finish()
+    }
+}
+
+// ---- Turn ----
+
+impl Turn {
+    /// The target.
+    pub fn target(&self) -> &Target {
+        &self.node.target
+    }
+
+    /// Its answer has begun: the time since the choice is its latency, and it is well.
+    pub fn answered(&self) {
+        self.is_told.store(true, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut state = self.node.state.lock();
+        state.latency.observe(now.duration_since(self.begun), now);
+        state.failures_in_a_row = 0;
+        state.out_until = None;
+    }
+
+    /// It took no connection: others have the next turns for a while.
+    pub fn refused(&self) {
+        self.is_told.store(true, Ordering::Relaxed);
+        self.node.failed.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.node.state.lock();
+        let penalty = FIRST_PENALTY * 2_u32.saturating_pow(state.failures_in_a_row.min(10));
+        state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
+        state.out_until = Some(Instant::now() + penalty.min(LONGEST_PENALTY));
+    }
+
+    /// It broke the connection before it answered. That may be this one request's doing, so it is only counted.
+    pub fn broke(&self) {
+        self.is_told.store(true, Ordering::Relaxed);
+        self.node.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.node.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !*self.is_told.get_mut() {
+            // Nobody waited any longer: it was at least as slow as that.
+            let now = Instant::now();
+            self.node.state.lock().latency.at_least(now.duration_since(self.begun), now);
+        }
+    }
+}
+
+// ---- Random ----
+
+impl Random {
+    /// From 0 to one less than this.
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let mixed = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d);
+        // The high half of a product spreads evenly over bounds that are small against 2^64.
+        u32::try_from((u128::from(mixed) * u128::from(bound)) >> 64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
