@@ -131,7 +131,7 @@ def command(binary: Path, server: str, target: str, setting: Setting) -> list[st
         words += ["--lifespan", setting.lifespan] if setting.lifespan else []
         words += forwarded(setting) + pings(setting)
     elif server == "hypercorn":
-        words = [sys.executable, "-m", "hypercorn", target, "--bind", "127.0.0.1:0"]
+        words = [sys.executable, "-m", "hypercorn", target, "--bind", "127.0.0.1:0", "--keep-alive", "2"]
         words += ["--root-path", setting.root_path] if setting.root_path else []
         words += ["--websocket-ping-interval", "1"] if setting.ping_interval else []
     else:
