@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
@@ -222,3 +224,97 @@ def test_under_up_a_call_takes_the_address_of_the_service(
     wanted = desk.parcel()
     assert desk.find(wanted).id == wanted.id
     up.wait_for(r"shipping-1 +\| .* POST /harbour\.v1\.Desk/Find 200 OK \d+\.\dms 7B peer=.* request_id=\w{32}$")
+
+
+# ---- through the gateway ----
+
+
+def test_calls_and_streams_pass_the_gateway_with_their_statuses(
+    harbour: Harbour, binary: Path, start: Start, desks: Callable[[int], Desk]
+) -> None:
+    keys = {**SHIPPING, "route": ["/shipments", "/harbour.v1.Desk"]}
+    harbour.program("shipping", str(binary.parent / "examples/shipping"), socket_activation=True, **keys)
+    harbour.program("away", "sleep", "600", health="/", ready_timeout="1s", route="/nobody.v1.Desk")
+    up = start().settled()
+    desk = desks(int(up.service("gateway")["url"].rpartition(":")[2]))
+    wanted = desk.parcel()
+    answer, call = desk.client.Find.with_call(wanted, metadata=[("x-request-id", "from-grpc")], timeout=LONGEST_WAIT)
+    assert answer.id == wanted.id
+    assert ("x-request-id", "from-grpc") in [(key, value) for key, value in call.initial_metadata()]
+    up.wait_for(r"shipping-1 +\| .*/harbour\.v1\.Desk/Find 200 .*request_id=from-grpc")
+    with pytest.raises(grpc.RpcError) as unknown:
+        desk.find(desk.unknown())
+    assert (unknown.value.code(), unknown.value.details()) == (grpc.StatusCode.NOT_FOUND, "there is no such thing")
+    # A stream gives its first message while it goes on, and ends when the parcel arrives.
+    following = desk.follow(wanted)
+    assert next(following).has_arrived is False
+    assert desk.rest.post(f"/shipments/{wanted.id}/arrival").is_success
+    assert [message.has_arrived for message in following][-1] is True
+    # What the gateway refuses is a status too.
+    nobody = desk.channel.unary_unary("/nobody.v1.Desk/Find", lambda _: b"", lambda answer: answer)
+    with pytest.raises(grpc.RpcError) as refused:
+        nobody(b"", timeout=LONGEST_WAIT)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "service `away` does not run at the moment" in str(refused.value.details())
+    nowhere = desk.channel.unary_unary("/nowhere.v1.Desk/Find", lambda _: b"", lambda answer: answer)
+    with pytest.raises(grpc.RpcError) as lost:
+        nowhere(b"", timeout=LONGEST_WAIT)
+    assert lost.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+ECHO = """
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+def unary_unary(request, context):
+    time.sleep(float(request or 0))
+    context.set_trailing_metadata((("x-last", "word"),))
+    return request
+
+def unary_stream(request, context):
+    for number in range(int(request)):
+        yield str(number).encode()
+
+def stream_unary(requests, context):
+    return b" ".join(requests)
+
+def stream_stream(requests, context):
+    for request in requests:
+        yield request.upper()
+
+handlers = {name: getattr(grpc, name + "_rpc_method_handler")(globals()[name])
+            for name in ("unary_unary", "unary_stream", "stream_unary", "stream_stream")}
+server = grpc.server(ThreadPoolExecutor(8))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("echo.v1.Echo", handlers),))
+server.add_insecure_port(f"127.0.0.1:{os.environ['PORT']}")
+server.start()
+server.wait_for_termination()
+"""
+
+
+def test_all_kinds_of_calls_pass_between_grpcio_and_grpcio(harbour: Harbour, start: Start) -> None:
+    folder = harbour.program("echo", route="/echo.v1.Echo")
+    (folder / "program.py").write_text(ECHO)
+    up = start().settled()
+    with grpc.insecure_channel(urlsplit(up.service("gateway")["url"]).netloc) as channel:
+        path = "/echo.v1.Echo/"
+        answer, call = channel.unary_unary(path + "unary_unary").with_call(b"0", timeout=LONGEST_WAIT)
+        assert answer == b"0" and ("x-last", "word") in [tuple(pair) for pair in call.trailing_metadata()]
+        many = channel.unary_stream(path + "unary_stream")(b"1000", timeout=LONGEST_WAIT)
+        assert list(many) == [str(number).encode() for number in range(1000)]
+        words = [b"a" * 100_000, b"b", b"c"]
+        assert channel.stream_unary(path + "stream_unary")(iter(words), timeout=LONGEST_WAIT) == b" ".join(words)
+        # Each message has its answer before the next one is sent.
+        sent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        answers = channel.stream_stream(path + "stream_stream")(iter(sent.get, None), timeout=LONGEST_WAIT)
+        for word in (b"ahoy", b"there"):
+            sent.put(word)
+            assert next(answers) == word.upper()
+        sent.put(None)
+        assert list(answers) == []
+        with pytest.raises(grpc.RpcError) as late:
+            channel.unary_unary(path + "unary_unary")(b"5", timeout=0.3)
+        assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
