@@ -1,7 +1,11 @@
 //! The codec without a socket: bytes in, verdict out, however the bytes are cut.
 
 mod cases;
+mod encoding;
+mod hyper_verdicts;
+mod nonsense;
 mod reader;
+mod roundtrip;
 
 use super::head::Limits;
 use cases::{CASES, Case};

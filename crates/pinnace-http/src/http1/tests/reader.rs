@@ -61,14 +61,14 @@ pub(super) fn read(pieces: &Pieces<'_>, limits: Limits) -> String {
 }
 
 fn told(message: &Message) -> String {
-    let mut told = format!("{} {}", message.head.method, message.head.uri);
+    let mut told = vec![message.head.method.to_string(), message.head.uri.to_string()];
     if !message.body.is_empty() {
-        told += &format!(" [{}]", message.body.escape_ascii());
+        told.push(format!("[{}]", message.body.escape_ascii()));
     }
     for (name, value) in message.trailers.iter().flatten() {
-        told += &format!(" {name}={}", value.as_bytes().escape_ascii());
+        told.push(format!("{name}={}", value.as_bytes().escape_ascii()));
     }
-    told
+    told.join(" ")
 }
 
 /// All messages, and how it ended.
