@@ -61,7 +61,7 @@ impl Forward<'_> {
         if !route.available && self.upstream.balancer().is_empty() {
             return Err(away(route, "does not run at the moment"));
         }
-        let watch = Watch::new(body);
+        let watch = Watch::new(body, self.max_body, is_idempotent(&self.head.method));
         if let Some(limit) = self.max_body
             && watch.announced().is_some_and(|length| length > limit)
         {
@@ -81,10 +81,10 @@ impl Forward<'_> {
     ///
     /// What takes no connection got nothing, so any request goes on to the next instance at once; behind them all is the
     /// service's own socket. What breaks the connection may have begun to work: only what may be repeated (RFC 9110 section
-    /// 9.2.2) and has no body is sent again, within the budget.
+    /// 9.2.2), and whose body is small enough to be kept, is sent again, within the budget.
     async fn send(&self, watch: &Watch) -> Result<(Response<Incoming>, Option<Turn>), Box<Refusal>> {
         let (route, upstream) = (self.route, self.upstream);
-        let repeatable = is_idempotent(&self.head.method) && watch.is_empty();
+        let is_idempotent = is_idempotent(&self.head.method);
         upstream.budget.deposit();
         let (mut tried, mut pauses, mut repeats) = (Vec::new(), 0, 0);
         loop {
@@ -95,8 +95,12 @@ impl Forward<'_> {
                 None => return Err(away(route, "has no instance with the route's tags that answers")),
             };
             let uri = target(place.clone(), &self.head.uri)?;
-            let Some(upload) = watch.upload(self.max_body) else { return Err(broken(route)) };
-            let mut request = Request::new(Body::boxed(upload));
+            let body = if watch.is_empty() {
+                Body::empty()
+            } else {
+                Body::boxed(watch.upload().ok_or_else(|| broken(route))?)
+            };
+            let mut request = Request::new(body);
             *request.method_mut() = self.head.method.clone();
             *request.uri_mut() = uri;
             *request.headers_mut() = self.head.headers.clone();
@@ -117,7 +121,7 @@ impl Forward<'_> {
             }
             tracing::debug!(service = %route.service, %place, %error, "no response from the service");
             match (error.kind, &turn) {
-                (ClientErrorKind::Connect, Some(turn)) => turn.refused(),
+                (ClientErrorKind::Connect, Some(turn)) => turn.failed(),
                 (ClientErrorKind::Connect, None) if pauses < RETRIES => {
                     tokio::time::sleep(PAUSE * 2_u32.pow(pauses)).await;
                     pauses += 1;
@@ -126,9 +130,10 @@ impl Forward<'_> {
                 (ClientErrorKind::Connect, None) => return Err(away(route, "does not accept connections")),
                 (ClientErrorKind::Broken, turn) => {
                     if let Some(turn) = turn {
-                        turn.broke();
+                        turn.failed();
                     }
-                    if !repeatable || repeats == RETRIES || !upstream.budget.withdraw() {
+                    let may_repeat = is_idempotent && watch.is_whole() && repeats < RETRIES;
+                    if !may_repeat || !upstream.budget.withdraw() {
                         return Err(broken(route));
                     }
                     repeats += 1;

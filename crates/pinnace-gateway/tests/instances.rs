@@ -118,7 +118,7 @@ async fn broken(how: Broken) -> SocketAddr {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             if !matches!(how, Broken::AtOnce) {
-                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.read(&mut vec![0; 1 << 17]).await;
             }
             if matches!(how, Broken::AfterTheHead) {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
@@ -179,14 +179,34 @@ async fn what_broke_before_an_answer_is_repeated_elsewhere_only_where_that_does_
                 assert_eq!(edge.send(method.clone(), "").await, (StatusCode::OK, "well 0".to_owned()), "{method}");
             }
         }
-        let mut refused = 0;
-        for _ in 0..30 {
-            let (status, text) = edge.send(Method::POST, "hello").await;
-            assert!(status == 200 || status == 502, "{text}");
-            refused += u32::from(status == 502);
+        for (method, length, expected) in [
+            (Method::PUT, 60_000, 200),
+            (Method::DELETE, 10, 200),
+            // Of a body that nobody has begun to read, nothing has to be kept.
+            (Method::PUT, 70_000, if matches!(how, Broken::AtOnce) { 200 } else { 502 }),
+            (Method::POST, 10, 502),
+            (Method::POST, 0, 502),
+            (Method::PATCH, 10, 502),
+        ] {
+            let edge = Edge::new(own, &[]).await;
+            edge.knows(&[("broken", broken(how).await, 1, &[])]).await;
+            let body = &*"x".repeat(length).leak();
+            let (status, text) = edge.send(method.clone(), body).await;
+            assert_eq!(status, expected, "{method} of {length} bytes: {text}");
+            assert!(expected != 200 || text == format!("own {length}"), "all of it, once: {text}");
+            assert_eq!(edge.gateway.view().routes[0].instances[0].sent, 1, "{method}");
         }
-        assert!(refused > 0, "a POST is sent once");
     }
+}
+
+#[tokio::test]
+async fn an_instance_that_breaks_what_it_gets_does_not_attract_more_by_its_speed() {
+    let (well, own) = (serve(Named("well")).await, serve(Named("own")).await);
+    let edge = Edge::new(own, &[]).await;
+    edge.knows(&[("broken", broken(Broken::AfterTheRequest).await, 1, &[]), ("well", well, 1, &[])]).await;
+    assert_eq!(edge.answers(300).await, HashMap::from([("well".to_owned(), 300)]));
+    let broken = &edge.gateway.view().routes[0].instances[0];
+    assert!(broken.sent < 20, "{broken:?}");
 }
 
 #[tokio::test]

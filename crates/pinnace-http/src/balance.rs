@@ -2,8 +2,8 @@
 //! ("power of two choices", with the peak-sensitive moving average of Finagle's client).
 //!
 //! A [`Balancer`] is told its targets and keeps what it knows of those that stay. [`Balancer::choose`] returns a [`Turn`],
-//! which counts as in flight until it is dropped, and is told how it went; one that is not was given up as too slow. A target that takes no connections is left out
-//! for a while that grows with each failure, unless there is no other.
+//! which counts as in flight until it is dropped, and is told how it went; one that is not was given up as too slow. A target that takes no connections, or breaks
+//! them, is left out for a while that grows with each failure, unless there is no other.
 //!
 //! It opens no connection and knows no registry: `latency` is what is known of speed, `budget` bounds what is sent twice.
 
@@ -29,8 +29,11 @@ const LONGEST_PENALTY: Duration = Duration::from_secs(5);
 
 /// The heaviest weight that counts, as Consul has it.
 const HEAVIEST: u32 = 65_535;
-/// How much cheaper the second one that was drawn has to be: chance alone decides between near equals, by their weights.
-const CLEARLY: f64 = 0.8;
+/// How finely chances are told apart.
+const CHANCES: u32 = 1 << 20;
+/// How many times sooner the second one that was drawn has to answer to be preferred for that alone: chance decides between
+/// near equals, by their weights.
+const CLEARLY: f64 = 2.0;
 
 /// A place that requests may go to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,6 +94,14 @@ struct State {
     out_until: Option<Instant>,
 }
 
+/// What decides between two nodes.
+struct Load {
+    /// Seconds.
+    latency: f64,
+    in_flight: f64,
+    weight: f64,
+}
+
 /// xorshift64*: what decides between two targets need not be unguessable.
 #[derive(Debug)]
 struct Random(u64);
@@ -143,20 +154,25 @@ impl Balancer {
         nodes.iter().map(|node| node.view(now)).collect()
     }
 
-    /// The better one of two that are drawn by weight.
+    /// The better one of two different ones that are drawn by weight: who is stuck gets nothing while another is there.
     fn draw<'a>(&self, nodes: &[&'a Arc<Node>], now: Instant) -> Option<&'a Arc<Node>> {
         if let [] | [_] = nodes {
             return nodes.first().copied();
         }
-        let total = nodes.iter().fold(0_u32, |total, node| total.saturating_add(node.weight()));
-        let average = f64::from(total) / f64::from(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
-        let (first, second) = {
+        let (one, other, chance) = {
             let mut random = self.random.lock();
-            (at(nodes, random.below(total)), at(nodes, random.below(total)))
+            let one = at(nodes, random.below(weight_of(nodes)));
+            let rest = weight_of(nodes).saturating_sub(one.weight()).max(1);
+            (one, random.below(rest), f64::from(random.below(CHANCES)) / f64::from(CHANCES))
         };
-        let cost = |node: &Node| node.cost(now, average);
-        Some(if cost(second) < cost(first) * CLEARLY { second } else { first })
+        let others: Vec<&'a Arc<Node>> = nodes.iter().copied().filter(|node| !Arc::ptr_eq(node, one)).collect();
+        let second = at(&others, other);
+        Some(if Load::of(second, now).takes_over_from(&Load::of(one, now), chance) { second } else { one })
     }
+}
+
+fn weight_of(nodes: &[&Arc<Node>]) -> u32 {
+    nodes.iter().fold(0_u32, |total, node| total.saturating_add(node.weight()))
 }
 
 /// The node at a place on the line of all weights.
@@ -168,6 +184,31 @@ fn at<'a>(nodes: &[&'a Arc<Node>], mut place: u32) -> &'a Arc<Node> {
         }
     }
     nodes[nodes.len() - 1]
+}
+
+// ---- Load ----
+
+impl Load {
+    fn of(node: &Node, now: Instant) -> Self {
+        let in_flight = f64::from(node.in_flight.load(Ordering::Relaxed));
+        let latency = node.state.lock().latency.expected(now, in_flight > 0.0);
+        Self { latency, in_flight, weight: f64::from(node.weight()) }
+    }
+
+    /// Whether a request that was drawn for the first goes here instead, where `chance` is from 0 to 1.
+    ///
+    /// It does where the cost *with* it (latency × requests ÷ weight) is no higher than the first one's *without* it. And
+    /// where the latency is less than half at no higher a cost, it does but for a part: who is ten times slower keeps a tenth
+    /// of its requests, and shows with them when it is well again.
+    ///
+    /// In the first of these, one more request weighs what it does at the lighter of the two: less is no imbalance.
+    fn takes_over_from(&self, first: &Self, chance: f64) -> bool {
+        let step = 1.0 / self.weight.min(first.weight);
+        let cost = |load: &Self, more: f64| load.latency * (load.in_flight / load.weight + more);
+        let with_it = |load: &Self| cost(load, 1.0 / load.weight);
+        let is_faster = self.latency * CLEARLY < first.latency && with_it(self) <= with_it(first);
+        cost(self, step) <= cost(first, 0.0) || (is_faster && chance > self.latency / first.latency)
+    }
 }
 
 // ---- Node ----
@@ -200,15 +241,7 @@ impl Node {
     }
 
     fn is_well(&self, now: Instant) -> bool {
-        self.state.lock().out_until.is_none_or(|until| until <= now)
-    }
-
-    /// What one more request would wait for here: the time of an answer, for all that are in flight already. A target with
-    /// twice the average weight is meant to have twice as many in flight.
-    fn cost(&self, now: Instant, average_weight: f64) -> f64 {
-        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
-        let share = f64::from(self.weight()) / average_weight;
-        self.state.lock().latency.expected(now, in_flight > 0.0) * (1.0 + in_flight / share)
+        self.state.lock().is_well(now)
     }
 
     fn view(&self, now: Instant) -> TargetView {
@@ -221,6 +254,12 @@ impl Node {
             failed: self.failed.load(Ordering::Relaxed),
             out_for: state.out_until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero()),
         }
+    }
+}
+
+impl State {
+    fn is_well(&self, now: Instant) -> bool {
+        self.out_until.is_none_or(|until| until <= now)
     }
 }
 
@@ -248,20 +287,19 @@ impl Turn {
         state.out_until = None;
     }
 
-    /// It took no connection: others have the next turns for a while.
-    pub fn refused(&self) {
+    /// It took no connection, or broke it before an answer: others have the next turns for a while. Who fails at once would
+    /// seem to be the fastest of all otherwise.
+    pub fn failed(&self) {
         self.is_told.store(true, Ordering::Relaxed);
         self.node.failed.fetch_add(1, Ordering::Relaxed);
         let mut state = self.node.state.lock();
+        if !state.is_well(Instant::now()) {
+            // Requests that fail together are one failure.
+            return;
+        }
         let penalty = FIRST_PENALTY * 2_u32.saturating_pow(state.failures_in_a_row.min(10));
         state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
         state.out_until = Some(Instant::now() + penalty.min(LONGEST_PENALTY));
-    }
-
-    /// It broke the connection before it answered. That may be this one request's doing, so it is only counted.
-    pub fn broke(&self) {
-        self.is_told.store(true, Ordering::Relaxed);
-        self.node.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -112,7 +112,7 @@ pub struct Explanation {
     pub refusal: Option<(u16, String)>,
     /// The route that it belongs to.
     pub route: Option<RouteView>,
-    /// Whether it is sent again, elsewhere, when an instance breaks the connection before it answers and there is no body.
+    /// Whether it is sent again, elsewhere, when an instance breaks the connection before it answers and the body has at most 64 KiB.
     pub repeatable: bool,
 }
 

@@ -38,10 +38,66 @@ async fn equal_targets_get_their_weights_share() {
     assert!(sent.values().all(|count| (2_500..=3_500).contains(count)), "{sent:?}");
 }
 
+/// Sends so many requests, of which so many are on their way at a time.
+async fn send_at_once(
+    balancer: &Balancer,
+    requests: u32,
+    at_once: usize,
+    time: impl Fn(&str) -> u64,
+) -> HashMap<String, u32> {
+    let (mut sent, mut under_way, mut now) = (HashMap::new(), Vec::<(u64, Turn)>::new(), 0);
+    for _ in 0..requests {
+        if under_way.len() == at_once {
+            under_way.sort_by_key(|(due, _)| std::cmp::Reverse(*due));
+            let (due, turn) = under_way.pop().unwrap();
+            tokio::time::advance(Duration::from_millis(due - now)).await;
+            now = due;
+            turn.answered();
+        }
+        let turn = balancer.choose(&[]).unwrap();
+        let id = turn.target().id.clone();
+        under_way.push((now + time(&id), turn));
+        *sent.entry(id).or_default() += 1;
+    }
+    sent
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_slow_target_gets_less_and_not_nothing() {
-    let sent = send(&balancer(&[("slow", 1), ("fast", 1)]), 4_000, |id| if id == "slow" { 40 } else { 2 }).await;
-    assert!(sent["slow"] < 1_200 && sent["slow"] > 400, "{sent:?}");
+async fn equals_share_as_their_weights_say_at_any_load() {
+    for at_once in [1, 2, 5, 20, 100] {
+        let balancer = balancer(&[("a", 9), ("b", 1)]);
+        send(&balancer, 200, |_| 10).await;
+        let sent = send_at_once(&balancer, 20_000, at_once, |_| 10).await;
+        assert!((1_500..=2_600).contains(&sent["b"]), "{at_once} at once: {sent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_target_gets_little_and_its_share_again_once_it_is_forgiven() {
+    for at_once in [1, 4, 40] {
+        let balancer = balancer(&[("slow", 1), ("fast", 1)]);
+        let sent = send_at_once(&balancer, 9_000, at_once, |id| if id == "slow" { 400 } else { 10 }).await;
+        assert!(sent["slow"] < 450, "{at_once} at once: {sent:?}");
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let sent = send_at_once(&balancer, 9_000, at_once, |_| 10).await;
+        assert!(sent["slow"] > 4_000, "{at_once} at once: {sent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_stuck_gets_next_to_nothing() {
+    let balancer = balancer(&[("stuck", 1), ("fast", 1)]);
+    let mut held = Vec::new();
+    for _ in 0..1_000 {
+        let turn = balancer.choose(&[]).unwrap();
+        if turn.target().id == "stuck" {
+            held.push(turn);
+        } else {
+            tokio::time::advance(Duration::from_millis(5)).await;
+            turn.answered();
+        }
+    }
+    assert!(held.len() < 20, "{}", held.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +117,7 @@ async fn who_refuses_is_left_out_for_a_while_that_grows_and_is_tried_where_there
     let refuse = || loop {
         let turn = balancer.choose(&[]).unwrap();
         if turn.target().id == "a" {
-            turn.refused();
+            turn.failed();
             return;
         }
     };
@@ -75,6 +131,7 @@ async fn who_refuses_is_left_out_for_a_while_that_grows_and_is_tried_where_there
     let turn = balancer.choose(&only_a).unwrap();
     assert_eq!(turn.target().id, "a");
     turn.answered();
+    drop(turn);
     assert!((0..100).any(|_| balancer.choose(&[]).unwrap().target().id == "a"), "who answers is well");
 }
 

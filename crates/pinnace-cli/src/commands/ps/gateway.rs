@@ -98,7 +98,7 @@ fn explain(explanation: &Explanation) -> String {
         lines.extend(destinations(route));
         lines.push(format!("  timeout   {} ms until an answer begins, and between two pieces of it", route.timeout_ms));
         let again = if *repeatable {
-            "to another instance if one refuses the connection, or breaks it and there is no body"
+            "to another instance if one refuses the connection, or breaks it and the body is below 64 KiB"
         } else {
             "to another instance if one refuses the connection"
         };
