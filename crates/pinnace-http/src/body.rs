@@ -101,17 +101,6 @@ impl Body {
     }
 }
 
-impl Body {
-    /// The bytes, where all of them are there.
-    pub(crate) fn into_full(self) -> Option<Bytes> {
-        match self.0 {
-            Kind::Empty => Some(Bytes::new()),
-            Kind::Full(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-}
-
 impl BodySender {
     /// Sends a piece when there is room for it.
     pub async fn send(&self, data: impl Into<Bytes>) -> Result<(), BodyClosed> {

@@ -1,11 +1,9 @@
 //! The HTTP server and client that workers, the gateway, the hub and the supervisor share.
 //!
-//! The server keeps the promise that a reload loses no request: see [`Drain`]. Its HTTP/1 is strict: what can be read in
-//! two ways is refused. HTTP/2 follows hyper, within the limits of [`ServerConfig`]. It runs on a current-thread runtime
-//! (a Python worker) and on a multi-threaded one alike.
+//! The server keeps the promise that a reload loses no request: see [`Drain`]. Everything else follows hyper, within the
+//! limits of [`ServerConfig`]. It runs on a current-thread runtime (a Python worker) and on a multi-threaded one alike.
 //!
-//! Where to read next: `server.rs` for accepting and limits, `server/lifetime.rs` for how one connection ends,
-//! `http1.rs` for the codec.
+//! Where to read next: `server.rs` for accepting and limits, `server/lifetime.rs` for how one connection ends.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +12,6 @@ mod body;
 pub mod client;
 mod connection;
 mod drain;
-mod http1;
 mod limited;
 pub mod management;
 mod problem;
