@@ -26,9 +26,12 @@ def peers(binary: Path) -> Path:
     return built(binary)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spring_server(peers: Path) -> Iterator[Spring]:
-    """Spring's server, told to answer what is and not what was up to 30 s ago."""
+    """Spring's server, told to answer what is and not what was up to 30 s ago.
+
+    One for each file: for three minutes it tells whoever asks for changes of those that other tests have made.
+    """
     server = Spring(peers, "server", **PRESENT)
     try:
         yield server.started()
