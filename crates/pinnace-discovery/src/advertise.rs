@@ -67,7 +67,7 @@ impl std::fmt::Display for Advertise {
 
 /// The address by which others reach a socket: its own, or where it listens on all, that from which this machine would
 /// speak to the registry.
-pub async fn own_address(listening: SocketAddr, registry: &Endpoint) -> io::Result<IpAddr> {
+pub(crate) async fn own_address(listening: SocketAddr, registry: &Endpoint) -> io::Result<IpAddr> {
     if !listening.ip().is_unspecified() {
         return Ok(listening.ip());
     }

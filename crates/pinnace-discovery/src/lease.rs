@@ -3,6 +3,7 @@
 //! Where to read next: `lease/keeping.rs` for the life of a lease with a registry over HTTP.
 
 mod keeping;
+mod news;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use keeping::{Keeper, Renewal, keep};
+pub use news::{LeaseNews, NewsOfLease};
 
 /// For how long the end of a lease may take.
 const END: Duration = Duration::from_secs(2);

@@ -27,6 +27,7 @@
 
 mod address;
 mod advertise;
+mod announcement;
 mod connect;
 mod consul;
 mod endpoint;
@@ -45,14 +46,15 @@ use std::fmt;
 use pinnace_types::ServiceName;
 
 pub use address::{EurekaLocation, InvalidRegistryAddress, RegistryAddress};
-pub use advertise::{Advertise, InvalidAdvertise, own_address};
+pub use advertise::{Advertise, InvalidAdvertise};
+pub use announcement::Announcement;
 pub use connect::{ConnectError, connect};
 pub use consul::{ConsulRegistry, InvalidToken};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use eureka::{EurekaConfig, EurekaRegistry};
 pub use instance::{DEFAULT_TTL, Instance, Registration};
 pub use instances::Instances;
-pub use lease::{Lease, LeaseState};
+pub use lease::{Lease, LeaseNews, LeaseState, NewsOfLease};
 pub use memory::MemoryRegistry;
 pub use static_table::StaticRegistry;
 

@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinnace_discovery::{
-    Advertise, Endpoint, LeaseState, Registration as Entry, Registry, RegistryAddress, connect, own_address,
-};
+use pinnace_discovery::{Announcement, Endpoint, LeaseNews, Registration, Registry, RegistryAddress, connect};
 use pinnace_http::management::Readiness;
 use pinnace_types::{ServiceName, environment};
 use tokio::sync::watch;
@@ -18,10 +16,8 @@ use tokio::time::{sleep, timeout};
 use crate::ServiceError;
 use crate::condition::Condition;
 
-/// How often the author's probe is asked, and how often it is looked again which address leads to the registry.
+/// How often the author's probe is asked.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long that may take.
-const ROUTE: Duration = Duration::from_secs(5);
 /// How long the registry may take to take the instance out, before the service drains all the same.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -43,14 +39,10 @@ pub(crate) struct Registered {
 
 /// What the task knows.
 #[derive(Debug)]
-struct Announcement {
+struct Announced {
     registry: Arc<dyn Registry>,
     place: Endpoint,
-    name: ServiceName,
-    listening: SocketAddr,
-    advertise: Option<Advertise>,
-    tags: Vec<String>,
-    weight: u32,
+    announcement: Announcement,
     condition: Arc<Condition>,
 }
 
@@ -77,18 +69,21 @@ impl Registering {
         let parse = |text: &str| text.parse::<RegistryAddress>();
         let address = parse(&text).map_err(|source| ServiceError::RegistryAddress { origin, source })?;
         let advertise = self.advertise.map(|text| text.parse()).transpose().map_err(ServiceError::Advertise)?;
-        let announcement = Announcement {
+        let announced = Announced {
             registry: connect(&address, lookup).map_err(ServiceError::Registry)?,
             place: address.place(lookup).map_err(ServiceError::Registry)?,
-            name: name.clone(),
-            listening,
-            advertise,
-            tags: self.tags,
-            weight: self.weight,
+            announcement: Announcement {
+                service: name.clone(),
+                listening,
+                advertise,
+                id: lookup(environment::INSTANCE).filter(|id| !id.is_empty()),
+                tags: self.tags,
+                weight: self.weight,
+            },
             condition: Arc::clone(condition),
         };
         let (leave, left) = watch::channel(false);
-        Ok(Some(Registered { leave, task: tokio::spawn(announcement.announce_task(left)) }))
+        Ok(Some(Registered { leave, task: tokio::spawn(announced.announce_task(left)) }))
     }
 }
 
@@ -108,10 +103,11 @@ impl Drop for Registered {
     }
 }
 
-impl Announcement {
+impl Announced {
     async fn announce_task(self, mut left: watch::Receiver<bool>) {
+        let not_yet = |reason| tell(&LeaseNews::NotYet { reason }, None);
         let entry = tokio::select! {
-            entry = self.entry() => entry,
+            entry = self.announcement.registration(&self.place, not_yet) => entry,
             _ = left.wait_for(|left| *left) => return,
         };
         loop {
@@ -120,8 +116,14 @@ impl Announcement {
                 _ = left.wait_for(|left| *left) => return,
             }
             let lease = self.registry.register(entry.clone());
+            let mut news = lease.news();
+            let telling = async {
+                while let Some(news) = news.next().await {
+                    tell(&news, Some(&entry));
+                }
+            };
             let has_left = tokio::select! {
-                () = tell(lease.state(), &entry) => true,
+                () = telling => true,
                 () = self.becomes(false) => false,
                 _ = left.wait_for(|left| *left) => true,
             };
@@ -143,53 +145,19 @@ impl Announcement {
             sleep(PERIOD).await;
         }
     }
-
-    /// What to register, as soon as it is known where others reach it.
-    async fn entry(&self) -> Entry {
-        let mut is_told = false;
-        let endpoint = loop {
-            match self.endpoint().await {
-                Ok(endpoint) => break endpoint,
-                Err(reason) if !is_told => {
-                    is_told = true;
-                    tracing::warn!(reason, "not registered yet, which is tried again");
-                }
-                Err(_) => {}
-            }
-            sleep(PERIOD).await;
-        };
-        let entry = Entry::new(self.name.clone(), endpoint);
-        let id = std::env::var(environment::INSTANCE).ok().filter(|id| !id.is_empty()).unwrap_or(entry.id);
-        Entry { id, tags: self.tags.clone(), weight: self.weight, ..entry }
-    }
-
-    async fn endpoint(&self) -> Result<Endpoint, String> {
-        let port = self.listening.port();
-        if let Some(given) = self.advertise.as_ref().and_then(|advertise| advertise.endpoint(port)) {
-            return Ok(given);
-        }
-        let none = |problem: String| format!("no address leads to {}: {problem}", self.place.authority());
-        let found = timeout(ROUTE, own_address(self.listening, &self.place)).await;
-        let address = found.map_err(|error| none(error.to_string()))?.map_err(|error| none(error.to_string()))?;
-        Endpoint::try_from(SocketAddr::new(address, port)).map_err(|error| none(error.to_string()))
-    }
 }
 
-/// Tells what becomes of the registration: once that it is lost, and once that it is back. Ends with the lease.
-async fn tell(mut state: watch::Receiver<LeaseState>, entry: &Entry) {
-    let mut was_there = None;
-    while state.changed().await.is_ok() {
-        let now = state.borrow_and_update().clone();
-        let is_there = now == LeaseState::Registered;
-        match (now, was_there) {
-            (LeaseState::Registered, None) => tracing::info!(id = entry.id, endpoint = %entry.endpoint, "registered"),
-            (LeaseState::Registered, Some(false)) => tracing::info!("registered again"),
-            (LeaseState::NotYet { reason }, None) => tracing::warn!(reason, "not registered yet, which is tried again"),
-            (LeaseState::NotYet { reason }, Some(true)) => {
-                tracing::warn!(reason, "the registry is away, the service goes on and tries to register again");
-            }
-            (LeaseState::Registered, Some(true)) | (LeaseState::NotYet { .. }, Some(false)) => {}
+fn tell(news: &LeaseNews, entry: Option<&Registration>) {
+    match news {
+        LeaseNews::Registered => {
+            let id = entry.map(|entry| entry.id.as_str());
+            let endpoint = entry.map(|entry| tracing::field::display(&entry.endpoint));
+            tracing::info!(id, endpoint, "registered");
         }
-        was_there = Some(is_there);
+        LeaseNews::Again => tracing::info!("registered again"),
+        LeaseNews::NotYet { reason } => tracing::warn!(reason, "not registered yet, which is tried again"),
+        LeaseNews::Lost { reason } => {
+            tracing::warn!(reason, "the registry is away, the service goes on and tries to register again");
+        }
     }
 }

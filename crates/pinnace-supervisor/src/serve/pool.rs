@@ -180,7 +180,7 @@ impl Pool {
                     self.start_later(Duration::ZERO);
                 }
             }
-            Event::Registry(news) => self.report.registry(&news),
+            Event::Registry(news, registered) => self.report.registry(&news, registered.as_deref()),
             Event::Left => self.let_go(),
         }
         self.begin_reload();

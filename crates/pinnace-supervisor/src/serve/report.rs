@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use pinnace_discovery::{LeaseNews, Registration};
 use pinnace_types::status::StatusEvent;
 use pinnace_types::worker::{Failure, LogFormat};
 
 use super::ServeConfig;
-use super::announcer::News;
 
 /// Where events go.
 #[derive(Debug)]
@@ -94,19 +94,20 @@ impl Report {
     }
 
     /// Says what has become of the registration.
-    pub(super) fn registry(&self, news: &News) {
+    pub(super) fn registry(&self, news: &LeaseNews, registered: Option<&Registration>) {
         match news {
-            News::Registered { id, endpoint } => {
-                self.write(Weight::Fact, &format!("registered as {id} at {endpoint}"), &[]);
+            LeaseNews::Registered => {
+                let entry = registered.map(|entry| format!(" as {} at {}", entry.id, entry.endpoint));
+                self.write(Weight::Fact, &format!("registered{}", entry.unwrap_or_default()), &[]);
             }
-            News::NotYet { reason } => {
+            LeaseNews::NotYet { reason } => {
                 self.write(Weight::Warning, &format!("not registered yet, which is tried again: {reason}"), &[]);
             }
-            News::Lost { reason } => {
+            LeaseNews::Lost { reason } => {
                 let line = format!("the registry is away, the service goes on and tries to register again: {reason}");
                 self.write(Weight::Warning, &line, &[]);
             }
-            News::Again => self.write(Weight::Fact, "registered again", &[]),
+            LeaseNews::Again => self.write(Weight::Fact, "registered again", &[]),
         }
     }
 

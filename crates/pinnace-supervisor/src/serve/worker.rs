@@ -5,8 +5,10 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
+use pinnace_discovery::{LeaseNews, Registration};
 use pinnace_os::{Child, Exit, Signal, Spawn, family};
 use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
@@ -16,7 +18,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::announcer::News;
 use super::pulse::{self, Pulse};
 use super::{Interpreter, ServeConfig, Socket};
 use crate::json_lines::JsonLines;
@@ -40,7 +41,7 @@ pub(super) enum Event {
     /// The pause after its predecessor's end is over.
     Due(u64),
     /// What has become of the instance's registration.
-    Registry(News),
+    Registry(LeaseNews, Option<Arc<Registration>>),
     /// The registry has let the instance go, or does not answer: now the workers may drain.
     Left,
 }
