@@ -2,8 +2,8 @@
 //! ("power of two choices", with the peak-sensitive moving average of Finagle's client).
 //!
 //! A [`Balancer`] is told its targets and keeps what it knows of those that stay. [`Balancer::choose`] returns a [`Turn`],
-//! which counts as in flight until it is dropped, and is told how it went; one that is not was given up as too slow. A target that takes no connections, or breaks
-//! them, is left out for a while that grows with each failure, unless there is no other.
+//! which counts as in flight until it is dropped, and is told how it went; one that is not was given up as too slow. A target
+//! that takes no connections, or breaks them, is left out for a while that grows with each failure, unless there is no other.
 //!
 //! It opens no connection and knows no registry: `latency` is what is known of speed, `budget` bounds what is sent twice.
 
@@ -78,9 +78,14 @@ pub struct Turn {
     is_told: AtomicBool,
 }
 
-/// A target and what is known of it.
+/// A target and what is known of it; the latter stays when its name or its weight changes.
 struct Node {
     target: Target,
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
     in_flight: AtomicU32,
     sent: AtomicU64,
     failed: AtomicU64,
@@ -118,13 +123,13 @@ impl Balancer {
     /// their way to one that goes are left alone.
     pub fn replace(&self, targets: impl IntoIterator<Item = Target>) {
         let mut nodes = self.nodes.lock();
-        let known = Arc::clone(&nodes);
+        let before = Arc::clone(&nodes);
         *nodes = targets
             .into_iter()
-            .map(|target| match known.iter().find(|node| node.target.authority == target.authority) {
-                Some(node) if node.target == target => Arc::clone(node),
-                Some(node) => Arc::new(node.renamed(target)),
-                None => Arc::new(Node::new(target)),
+            .map(|target| {
+                let same = before.iter().find(|node| node.target.authority == target.authority);
+                let known = same.map(|node| Arc::clone(&node.known)).unwrap_or_default();
+                Arc::new(Node { target, known })
             })
             .collect();
     }
@@ -142,8 +147,8 @@ impl Balancer {
         let well: Vec<&Arc<Node>> = fresh.iter().copied().filter(|node| node.is_well(now)).collect();
         // Where all are left out, any of them is better than none.
         let node = self.draw(if well.is_empty() { &fresh } else { &well }, now)?;
-        node.in_flight.fetch_add(1, Ordering::Relaxed);
-        node.sent.fetch_add(1, Ordering::Relaxed);
+        node.known.in_flight.fetch_add(1, Ordering::Relaxed);
+        node.known.sent.fetch_add(1, Ordering::Relaxed);
         Some(Turn { node: Arc::clone(node), begun: now, is_told: AtomicBool::new(false) })
     }
 
@@ -190,8 +195,8 @@ fn at<'a>(nodes: &[&'a Arc<Node>], mut place: u32) -> &'a Arc<Node> {
 
 impl Load {
     fn of(node: &Node, now: Instant) -> Self {
-        let in_flight = f64::from(node.in_flight.load(Ordering::Relaxed));
-        let latency = node.state.lock().latency.expected(now, in_flight > 0.0);
+        let in_flight = f64::from(node.known.in_flight.load(Ordering::Relaxed));
+        let latency = node.known.state.lock().latency.expected(now, in_flight > 0.0);
         Self { latency, in_flight, weight: f64::from(node.weight()) }
     }
 
@@ -214,44 +219,22 @@ impl Load {
 // ---- Node ----
 
 impl Node {
-    fn new(target: Target) -> Self {
-        Self {
-            target,
-            in_flight: AtomicU32::new(0),
-            sent: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            state: Mutex::default(),
-        }
-    }
-
-    /// The same place with another name or weight. Requests on their way count with the old one to their end.
-    fn renamed(&self, target: Target) -> Self {
-        let state = self.state.lock();
-        let state = State { latency: state.latency, ..State::default() };
-        Self {
-            sent: AtomicU64::new(self.sent.load(Ordering::Relaxed)),
-            failed: AtomicU64::new(self.failed.load(Ordering::Relaxed)),
-            state: Mutex::new(state),
-            ..Self::new(target)
-        }
-    }
-
     fn weight(&self) -> u32 {
         self.target.weight.clamp(1, HEAVIEST)
     }
 
     fn is_well(&self, now: Instant) -> bool {
-        self.state.lock().is_well(now)
+        self.known.state.lock().is_well(now)
     }
 
     fn view(&self, now: Instant) -> TargetView {
-        let state = self.state.lock();
+        let state = self.known.state.lock();
         TargetView {
             target: self.target.clone(),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight: self.known.in_flight.load(Ordering::Relaxed),
             latency: state.latency.average(),
-            sent: self.sent.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
+            sent: self.known.sent.load(Ordering::Relaxed),
+            failed: self.known.failed.load(Ordering::Relaxed),
             out_for: state.out_until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero()),
         }
     }
@@ -281,7 +264,7 @@ impl Turn {
     pub fn answered(&self) {
         self.is_told.store(true, Ordering::Relaxed);
         let now = Instant::now();
-        let mut state = self.node.state.lock();
+        let mut state = self.node.known.state.lock();
         state.latency.observe(now.duration_since(self.begun), now);
         state.failures_in_a_row = 0;
         state.out_until = None;
@@ -291,8 +274,8 @@ impl Turn {
     /// seem to be the fastest of all otherwise.
     pub fn failed(&self) {
         self.is_told.store(true, Ordering::Relaxed);
-        self.node.failed.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.node.state.lock();
+        self.node.known.failed.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.node.known.state.lock();
         if !state.is_well(Instant::now()) {
             // Requests that fail together are one failure.
             return;
@@ -305,11 +288,11 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.node.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.node.known.in_flight.fetch_sub(1, Ordering::Relaxed);
         if !*self.is_told.get_mut() {
             // Nobody waited any longer: it was at least as slow as that.
             let now = Instant::now();
-            self.node.state.lock().latency.at_least(now.duration_since(self.begun), now);
+            self.node.known.state.lock().latency.at_least(now.duration_since(self.begun), now);
         }
     }
 }
