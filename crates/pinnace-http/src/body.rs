@@ -32,7 +32,6 @@ enum Kind {
     Full(Bytes),
     Channel(Channel),
     Incoming(Incoming),
-    Request(RequestBody),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -193,9 +192,6 @@ impl http_body::Body for Body {
             Kind::Incoming(incoming) => {
                 Pin::new(incoming).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
-            Kind::Request(body) => {
-                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
             Kind::Boxed(body) => body.as_mut().poll_frame(context),
         }
     }
@@ -206,7 +202,6 @@ impl http_body::Body for Body {
             Kind::Full(_) => false,
             Kind::Channel(channel) => channel.finished,
             Kind::Incoming(incoming) => incoming.is_end_stream(),
-            Kind::Request(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -217,7 +212,6 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Channel(channel) => channel.length.map_or_else(SizeHint::default, SizeHint::with_exact),
             Kind::Incoming(incoming) => incoming.size_hint(),
-            Kind::Request(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -230,7 +224,6 @@ impl fmt::Debug for Body {
             Kind::Full(_) => "full",
             Kind::Channel(_) => "channel",
             Kind::Incoming(_) => "incoming",
-            Kind::Request(_) => "request",
             Kind::Boxed(_) => "boxed",
         };
         formatter.debug_tuple("Body").field(&kind).finish()
@@ -245,7 +238,7 @@ impl From<Incoming> for Body {
 
 impl From<RequestBody> for Body {
     fn from(body: RequestBody) -> Self {
-        Self(Kind::Request(body))
+        Self(Kind::Incoming(body.0))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The body of a request, whichever protocol it came by.
+//! The body of a request, as handlers read it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,21 +9,12 @@ use hyper::body::Incoming;
 
 /// A request's body: read frame by frame, and from the socket only when asked for.
 #[derive(Debug)]
-pub struct RequestBody(Kind);
+pub struct RequestBody(pub(crate) Incoming);
 
-#[derive(Debug)]
-enum Kind {
-    Incoming(Incoming),
-}
-
-/// Why the rest of a request's body cannot be had.
+/// Why the rest of a request's body cannot be had: the connection or its stream broke, or what came was malformed.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RequestBodyError {
-    /// The connection or its stream broke, or what came was malformed.
-    #[error("the request's body broke off")]
-    Broken(#[source] hyper::Error),
-}
+#[error("the request's body broke off")]
+pub struct RequestBodyError(#[source] hyper::Error);
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
@@ -33,29 +24,21 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        match &mut self.0 {
-            Kind::Incoming(incoming) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(context));
-                Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Broken)))
-            }
-        }
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(context));
+        Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Incoming(incoming) => incoming.is_end_stream(),
-        }
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Incoming(incoming) => incoming.size_hint(),
-        }
+        self.0.size_hint()
     }
 }
 
 impl From<Incoming> for RequestBody {
     fn from(incoming: Incoming) -> Self {
-        Self(Kind::Incoming(incoming))
+        Self(incoming)
     }
 }
