@@ -15,6 +15,7 @@ use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Serv
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// Tells what it got, echoes what it is sent, stays silent, or upgrades.
 #[derive(Clone)]
@@ -132,6 +133,46 @@ async fn bytes_stream_both_ways_before_either_side_has_ended() {
     }
     sender.finish().await.unwrap();
     assert!(answer.frame().await.is_none());
+}
+
+/// Says one thing at once and another when told; by path as events or as text.
+#[derive(Clone)]
+struct Slow(Arc<Notify>);
+
+impl Handler for Slow {
+    async fn call(&self, request: Request<RequestBody>, _: Arc<Connection>) -> Response<Body> {
+        let (sender, body) = Body::channel(1);
+        let told = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            sender.send("one").await.unwrap();
+            told.notified().await;
+            // The gateway may have given up by now.
+            if sender.send("two").await.is_ok() {
+                let _ = sender.finish().await;
+            }
+        });
+        let kind = if request.uri().path() == "/events" { "text/event-stream; charset=utf-8" } else { "text/plain" };
+        Response::builder().header("content-type", kind).body(body).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn events_pass_as_they_come_and_may_be_silent_for_longer_than_any_other_answer() {
+    let told = Arc::new(Notify::new());
+    let slow = serve(Slow(Arc::clone(&told))).await;
+    let route = json!([{ "path": "/", "service": "slow", "upstream": slow, "timeout_ms": 100 }]);
+    let (_, address) = gateway(None, route).await;
+    let client = Client::new(ClientConfig::default());
+    let begin = async |path: &str| {
+        let request = Request::get(format!("http://{address}{path}")).body(Body::empty()).unwrap();
+        let mut body = client.send(request).await.unwrap().into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), Bytes::from("one"));
+        body
+    };
+    let (mut events, mut text) = (begin("/events").await, begin("/text").await);
+    assert!(text.frame().await.is_none_or(|frame| frame.is_err()), "who is silent is given up");
+    told.notify_waiters();
+    assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), Bytes::from("two"));
 }
 
 #[tokio::test]
