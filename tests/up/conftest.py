@@ -9,6 +9,14 @@ import pytest
 from harbour import Harbour, Up
 
 
+@pytest.fixture(scope="session")
+def shipping(binary: Path) -> str:
+    """The example of the crate `pinnace`."""
+    example = binary.parent / "examples/shipping"
+    assert example.exists(), "`cargo build --package pinnace --example shipping` makes it; `make test` does"
+    return str(example)
+
+
 @pytest.fixture
 def harbour(tmp_path: Path) -> Harbour:
     """A folder for a system."""

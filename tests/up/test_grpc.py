@@ -70,10 +70,8 @@ class Desk:
 
 
 @pytest.fixture
-def alone(binary: Path, tmp_path: Path) -> Iterator[Alone]:
-    example = binary.parent / "examples/shipping"
-    assert example.exists(), "`cargo build --package pinnace --example shipping` makes it; `make test` does"
-    alone = Alone(str(example), tmp_path)
+def alone(shipping: str, tmp_path: Path) -> Iterator[Alone]:
+    alone = Alone(shipping, tmp_path)
     yield alone
     alone.close()
 
@@ -216,9 +214,9 @@ def test_a_process_that_takes_over_its_socket_loses_no_call(alone: Alone, desks:
 
 
 def test_under_up_a_call_takes_the_address_of_the_service(
-    harbour: Harbour, binary: Path, start: Start, desks: Callable[[int], Desk]
+    harbour: Harbour, shipping: str, start: Start, desks: Callable[[int], Desk]
 ) -> None:
-    harbour.program("shipping", str(binary.parent / "examples/shipping"), **SHIPPING)
+    harbour.program("shipping", shipping, **SHIPPING)
     up = start().settled()
     desk = desks(int(up.service("shipping")["url"].rpartition(":")[2]))
     wanted = desk.parcel()
@@ -230,10 +228,10 @@ def test_under_up_a_call_takes_the_address_of_the_service(
 
 
 def test_calls_and_streams_pass_the_gateway_with_their_statuses(
-    harbour: Harbour, binary: Path, start: Start, desks: Callable[[int], Desk]
+    harbour: Harbour, shipping: str, start: Start, desks: Callable[[int], Desk]
 ) -> None:
     keys = {**SHIPPING, "route": ["/shipments", "/harbour.v1.Desk"]}
-    harbour.program("shipping", str(binary.parent / "examples/shipping"), socket_activation=True, **keys)
+    harbour.program("shipping", shipping, socket_activation=True, **keys)
     harbour.program("away", "sleep", "600", health="/", ready_timeout="1s", route="/nobody.v1.Desk")
     up = start().settled()
     desk = desks(int(up.service("gateway")["url"].rpartition(":")[2]))

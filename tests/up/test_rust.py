@@ -26,13 +26,6 @@ SHIPPING = {"health": "/-/health/ready", "route": "/shipments"}
 HAND_ON = 'exec env LISTEN_PID=$$ "$@"'
 
 
-@pytest.fixture(scope="session")
-def shipping(binary: Path) -> str:
-    example = binary.parent / "examples/shipping"
-    assert example.exists(), "`cargo build --package pinnace --example shipping` makes it; `make test` does"
-    return str(example)
-
-
 @pytest.fixture
 def system(harbour: Harbour, shipping: str, start: Start) -> Up:
     """A front in Python that calls the service in Rust, which calls a catalogue in Python."""

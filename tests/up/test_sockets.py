@@ -97,12 +97,9 @@ def test_a_program_that_never_answers_is_given_up_and_its_callers_are_refused(ha
 
 
 def test_a_rust_service_scales_and_is_replaced_without_a_failed_request(
-    harbour: Harbour, binary: Path, start: Start
+    harbour: Harbour, shipping: str, start: Start
 ) -> None:
-    shipping = binary.parent / "examples/shipping"
-    assert shipping.exists(), "`cargo build --package pinnace --example shipping` makes it; `make test` does"
-    keys = {"health": "/-/health/ready", "route": "/shipments", "env": {"CATALOG_URL": "http://127.0.0.1:1"}}
-    harbour.program("shipping", str(shipping), socket_activation=True, **keys)
+    harbour.program("shipping", shipping, socket_activation=True, health="/-/health/ready", route="/shipments")
     up = start().settled()
     with Load(up, "shipping", "/shipments", "GET") as load:
         assert up.command("scale", "shipping=2").returncode == 0
