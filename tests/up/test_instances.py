@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harbour import Harbour, Up
+from harbour import Harbour, Up, edit
 from waiting import LONGEST_WAIT, until
 
 Start = Callable[..., Up]
@@ -128,12 +127,9 @@ def test_a_killed_instance_costs_no_answer_and_the_others_take_over(harbour: Har
 
 
 def test_a_killed_instance_of_a_rust_service_costs_no_answer_either(
-    harbour: Harbour, binary: Path, start: Start
+    harbour: Harbour, shipping: str, start: Start
 ) -> None:
-    shipping = binary.parent / "examples/shipping"
-    assert shipping.exists(), "`cargo build --package pinnace --example shipping` makes it; `make test` does"
-    keys = {"health": "/-/health/ready", "route": "/shipments", "env": {"CATALOG_URL": "http://127.0.0.1:1"}}
-    harbour.program("shipping", str(shipping), socket_activation=True, **keys)
+    harbour.program("shipping", shipping, socket_activation=True, health="/-/health/ready", route="/shipments")
     up = start("--no-watch").settled()
     assert up.command("scale", "shipping=3").returncode == 0
     with Steady(up, "/shipments") as load:
@@ -169,6 +165,19 @@ def test_whoever_leaves_while_others_go_on_loses_nothing(harbour: Harbour, start
         assert up.command("restart", "orders").returncode == 0
         load.goes_on()
     assert [asked for asked in load.asked if asked.status != 200] == []
+
+
+def test_after_a_restart_every_answer_is_of_the_new_code(harbour: Harbour, start: Start) -> None:
+    folder = harbour.service("orders", route="/")
+    up = start("--no-watch").settled()
+    assert up.command("scale", "orders=2").returncode == 0
+    until(lambda: len(instances(up)) == 2, "both are known")
+    version = "one"
+    for number in range(1, 7):
+        old, version = version, "v" * (number + 3)
+        edit(folder / "main.py", f'VERSION = "{old}"', f'VERSION = "{version}"')
+        assert up.command("restart", "orders").returncode == 0
+        assert {up.get("/")[1].split()[0] for _ in range(20)} == {version}
 
 
 def test_the_gateway_says_what_it_would_do_with_a_request(harbour: Harbour, start: Start) -> None:

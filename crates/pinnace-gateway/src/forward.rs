@@ -86,12 +86,12 @@ impl Forward<'_> {
         let (route, upstream) = (self.route, self.upstream);
         let is_idempotent = is_idempotent(&self.head.method);
         upstream.budget.deposit();
-        let (mut tried, mut pauses, mut repeats) = (Vec::new(), 0, 0);
+        let (mut tried, mut pauses, mut repeats) = (route.leaving.clone(), 0, 0);
         loop {
             let turn = upstream.balancer().choose(&tried);
             let place = match &turn {
                 Some(turn) => turn.target().authority.clone(),
-                None if upstream.takes_any() => own_socket(route)?,
+                None if upstream.takes_any() => route.authority.clone(),
                 None => return Err(away(route, "has no instance with the route's tags that answers")),
             };
             let uri = target(place.clone(), &self.head.uri)?;
@@ -149,10 +149,6 @@ impl Forward<'_> {
 /// Whether a request that is sent twice does what it does once.
 pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
-}
-
-fn own_socket(route: &Route) -> Result<Authority, Box<Refusal>> {
-    Authority::try_from(route.upstream.to_string()).map_err(|_| away(route, "has no address"))
 }
 
 /// Resolves when neither side has moved for this long; where it is a deadline, whatever has moved.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use http::uri::Authority;
 use pinnace_types::gateway::{GatewayConfig, GatewayRoute};
 use pinnace_types::{ServiceName, SystemName};
 
@@ -31,6 +32,10 @@ pub(crate) struct Route {
     /// Where in the table's places it leads.
     pub(crate) place: usize,
     pub(crate) upstream: SocketAddr,
+    /// The same, as requests name it.
+    pub(crate) authority: Authority,
+    /// Instances that get nothing more, whatever the registry says of them.
+    pub(crate) leaving: Vec<Authority>,
     pub(crate) available: bool,
     pub(crate) timeout: Duration,
 }
@@ -58,6 +63,14 @@ pub enum TableError {
     Host {
         /// The host.
         host: String,
+        /// Its service.
+        service: ServiceName,
+    },
+    /// An address that no request can name.
+    #[error("`{upstream}` of service `{service}` cannot be sent requests")]
+    Upstream {
+        /// The address.
+        upstream: SocketAddr,
         /// Its service.
         service: ServiceName,
     },
@@ -152,7 +165,7 @@ impl Table {
 
 impl Route {
     fn try_new(route: GatewayRoute, places: &mut Vec<Place>) -> Result<Self, TableError> {
-        let GatewayRoute { host, path, service, upstream, mut tags, available, timeout_ms } = route;
+        let GatewayRoute { host, path, service, upstream, mut tags, leaving, available, timeout_ms } = route;
         if let Some(host) = host
             && (host.is_empty() || crate::headers::host_without_port(&host) != host)
         {
@@ -174,8 +187,16 @@ impl Route {
             places.push(wanted);
             places.len() - 1
         });
-        Ok(Self { prefix: prefix.to_owned(), service, place, upstream, available, timeout })
+        let authority =
+            authority(upstream).ok_or_else(|| TableError::Upstream { upstream, service: service.clone() })?;
+        let leaving = leaving.into_iter().filter_map(self::authority).collect();
+        Ok(Self { prefix: prefix.to_owned(), service, place, upstream, authority, leaving, available, timeout })
     }
+}
+
+/// How a request names a socket.
+pub(crate) fn authority(address: SocketAddr) -> Option<Authority> {
+    address.to_string().parse().ok()
 }
 
 #[cfg(test)]

@@ -231,6 +231,18 @@ async fn only_instances_with_the_routes_tags_get_requests() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_leaving_gets_nothing_more_whatever_the_registry_says() {
+    let (old, new) = (serve(Named("old")).await, serve(Named("new")).await);
+    let edge = Edge::new(new, &[]).await;
+    edge.knows(&[("old", old, 1, &[])]).await;
+    assert_eq!(edge.answers(5).await, HashMap::from([("old".to_owned(), 5)]));
+    let routes = json!([{ "path": "/", "service": "orders", "upstream": new, "leaving": [old] }]);
+    let table = serde_json::from_value(json!({ "system": "shop", "routes": routes })).unwrap();
+    edge.gateway.replace(Table::try_new(table).unwrap());
+    assert_eq!(edge.answers(5).await, HashMap::from([("new".to_owned(), 5)]));
+}
+
+#[tokio::test]
 async fn it_says_what_it_would_do_with_a_request() {
     let own = serve(Named("own")).await;
     let edge = Edge::new(own, &[]).await;

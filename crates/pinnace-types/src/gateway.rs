@@ -38,6 +38,9 @@ pub struct GatewayRoute {
     /// Only instances that have all of these tags in the registry get requests; none: every instance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Instances that are about to end: they get no more requests, even if the registry does not know of it yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<SocketAddr>,
     /// Whether requests are sent there; otherwise they are answered with 503 and `Retry-After`.
     #[serde(default = "available")]
     pub available: bool,

@@ -1,6 +1,7 @@
 //! The file that tells the gateway where to send what: written atomically, and only when it differs.
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use pinnace_types::gateway::{GatewayConfig, GatewayRoute};
@@ -43,12 +44,21 @@ impl GatewayTable {
 
 fn routes(member: &Member) -> Vec<GatewayRoute> {
     let (Some(service), Some(upstream)) = (member.service(), member.address) else { return Vec::new() };
+    // The registry hears of it as well, but later than whoever waits for a restart.
+    let leaving: Vec<SocketAddr> = member
+        .instances
+        .iter()
+        .filter(|instance| !instance.counts())
+        .filter_map(|instance| instance.identity.port)
+        .map(|port| (Ipv4Addr::LOCALHOST, port).into())
+        .collect();
     let route = |route: &pinnace_manifest::Route| GatewayRoute {
         host: route.host().map(str::to_owned),
         path: route.path().to_owned(),
         service: member.name.clone(),
         upstream,
         tags: service.route_tags.clone(),
+        leaving: leaving.clone(),
         available: member.takes_requests(),
         timeout_ms: 30_000,
     };

@@ -181,9 +181,6 @@ impl System {
 
     /// Shows what has changed: to readers of the view, and to the gateway.
     fn publish(&mut self) {
-        for member in &mut self.members {
-            member.answer_waiters();
-        }
         let services: Vec<_> = self.members.iter().map(Member::view).collect();
         let changed = self.view.send_if_modified(|view| {
             let differs = view.services != services;
@@ -194,6 +191,10 @@ impl System {
         });
         if changed && let Err(error) = self.write_table() {
             tracing::error!(%error, "the gateway's table cannot be written; it goes on with the one that it has");
+        }
+        // Whoever has waited for new code sees it, also through the gateway.
+        for member in &mut self.members {
+            member.answer_waiters();
         }
     }
 
