@@ -62,8 +62,8 @@ impl Decoder {
         while let Some(head) = self.head()? {
             let size = head.size + head.length;
             if self.buffer.len() < size {
-                // Bounded: the length was compared with what a message may have.
-                self.buffer.reserve(size - self.buffer.len());
+                // No more than has come already: who only announces a large message gets no memory for it.
+                self.buffer.reserve((size - self.buffer.len()).min(self.buffer.len()));
                 return Ok(None);
             }
             self.buffer.advance(head.size);
@@ -228,6 +228,14 @@ mod tests {
                 Message::Binary(Bytes::from_static(b"\xff")),
             ])
         );
+    }
+
+    #[test]
+    fn a_message_that_is_only_announced_takes_no_memory() {
+        let mut decoder = Decoder::new(16 << 20, None);
+        decoder.buffer().extend_from_slice(&[0x82, 0xFF, 0, 0, 0, 0, 0, 0xFF, 0, 0, 1, 2, 3, 4, 5]);
+        assert_eq!(decoder.next_message(), Ok(None));
+        assert!(decoder.buffer().capacity() < 1024);
     }
 
     #[test]
