@@ -43,7 +43,7 @@ TAKEN = "the answer is 200"
 
 # ---------------------------------------------------------------- HTTP/1
 
-HYPER = "hyper, on which our server still stands, takes it; the codec that replaces it refuses"
+HYPER = "hyper, on which our server stands, takes it"
 
 HTTP1_OURS = [
     row(
