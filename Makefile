@@ -10,8 +10,10 @@ TEST_ENV   := $(TARGET)/test-env
 BENCH_ENV  := $(TARGET)/bench-env
 
 export CARGO_TARGET_DIR := $(TARGET)
+# The extension module is compiled for one interpreter, by every command the same, or cargo compiles it again each time.
+export PYO3_PYTHON := $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
 
-.PHONY: help build build-dev demo test docs-test soak soak-short bench lint generate clean needs load shop
+.PHONY: help build build-dev demo test docs-test soak soak-short bench lint generate clean needs shop
 
 help:
 	@echo 'make build       the binary and its Python runtime, in release mode'
@@ -24,13 +26,9 @@ help:
 	@echo 'make generate    write the generated files again'
 
 build: needs
-	cargo build --release --package pinnace-cli
-	cargo xtask runtime --python $(PYTHON)
+	cargo xtask runtime --python $(PYTHON) -- --package pinnace-cli
 
-# One build for both, so that what they share is compiled once.
-demo: needs
-	cargo build --release --package pinnace-cli --package shop-shipping
-	cargo xtask runtime --python $(PYTHON)
+demo: shop
 	cd examples/shop && PATH=$(TARGET)/release:$$PATH pinnace up
 
 ## What must hold
@@ -48,32 +46,27 @@ docs-test: build-dev
 	$(DOCS_TEST)
 
 build-dev: needs
-	cargo build --package pinnace-cli --package pinnace-load --package shop-shipping
-	cargo build --package pinnace --example shipping
-	cargo build --package pinnace-discovery --example registry_shell
-	cargo xtask runtime --python $(PYTHON) --profile dev
+	cargo xtask runtime --python $(PYTHON) --profile dev -- --workspace --bins --examples --lib
 
 ## What holds for long, and what it costs
 
 SOAK_COMMAND = $(PYTHON) tests/soak/soak.py --binary $(TARGET)/release/pinnace \
 	--generator $(TARGET)/release/pinnace-load --folder $(TARGET)/soak
 
-soak: build load shop
+soak: shop
 	$(SOAK_COMMAND) --log tests/soak/log.jsonl $(SOAK)
 
-soak-short: build load shop
+soak-short: shop
 	$(SOAK_COMMAND) --short --seed 1 $(SOAK)
 
-bench: build load $(BENCH_ENV)/ready
+bench: shop $(BENCH_ENV)/ready
 	$(BENCH_ENV)/bin/python benches/bench.py --binary $(TARGET)/release/pinnace \
 		--generator $(TARGET)/release/pinnace-load --results benches/results $(BENCH)
 	$(BENCH_ENV)/bin/python benches/registry.py --binary $(TARGET)/release/pinnace
 
-load: needs
-	cargo build --release --package pinnace-load
-
+# One build for what the shop, its load and the benches need, so that what the packages share is compiled once.
 shop: needs
-	cargo build --release --package shop-shipping
+	cargo xtask runtime --python $(PYTHON) -- --package pinnace-cli --package pinnace-load --package shop-shipping
 
 $(BENCH_ENV)/ready: benches/requirements.txt
 	$(PYTHON) -m venv --clear $(BENCH_ENV)

@@ -18,6 +18,10 @@ pub(crate) struct RuntimeArgs {
     /// The cargo profile
     #[arg(long, default_value = "release")]
     profile: String,
+    /// What else `cargo build` compiles in the same go, after `--`, such as `-- --package pinnace-cli`: what several
+    /// packages share is compiled once then
+    #[arg(last = true, value_name = "CARGO ARGUMENT")]
+    with: Vec<String>,
 }
 
 impl RuntimeArgs {
@@ -29,6 +33,7 @@ impl RuntimeArgs {
         let suffix = ask(&python, "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))")?;
         run(Command::new(env!("CARGO"))
             .args(["build", "--package", "pinnace-python", "--profile", &self.profile])
+            .args(&self.with)
             .env("PYO3_PYTHON", &python)
             .current_dir(&root))?;
         let runtime = output.join("runtime");
