@@ -24,6 +24,7 @@ use pyo3::types::PyDict;
 use crate::body::ResponseBody;
 use crate::forwarded::Origin;
 use crate::reactor::Nudge;
+use crate::turnstile::Turnstile;
 
 pyo3::create_exception!(
     pinnace_runtime._native,
@@ -45,6 +46,7 @@ pub(crate) struct Asgi {
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) websocket: WebSocketLimits,
     pub(crate) nudge: Nudge,
+    pub(crate) turnstile: Turnstile,
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) running: Running,
 }

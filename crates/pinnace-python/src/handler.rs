@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use pinnace_http::management::{Asked, Management, Readiness, metrics_response};
+use pinnace_http::shed::{Refused, Shedder, Ticket};
 use pinnace_http::{Body, Connection, RequestBody};
 use pinnace_telemetry::{Observation, Observer, answer_request_id, take_request_id};
 use pinnace_types::{ErrorCode, Problem, RequestId, TrustedProxies};
+use tokio::time::Instant;
 
 use crate::asgi::Asgi;
 use crate::body::ResponseBody;
 use crate::forwarded::Origin;
+use crate::processor;
 use crate::wsgi::Wsgi;
 
 /// Answers the requests of a worker.
@@ -26,8 +29,16 @@ pub(crate) struct Hosted {
     pub(crate) management: Management,
     pub(crate) forwarded_allow: TrustedProxies,
     pub(crate) observer: Arc<Observer>,
+    pub(crate) shedder: Arc<Shedder>,
     pub(crate) ready: AtomicBool,
 }
+
+/// The place in flight of a request, among its extensions where another thread gives it its turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(pub(crate) Arc<Ticket>);
+
+/// What a client that was refused is told, in seconds.
+const RETRY_AFTER: &str = "1";
 
 /// The application by its protocol.
 #[derive(Debug)]
@@ -70,9 +81,9 @@ impl Hosted {
         let method = request.method().clone();
         let mut observation =
             Observation::begin(&self.observer, id.clone(), method, request.uri().path(), origin.client);
-        let mut response = match &self.application {
-            Application::Asgi(asgi) => asgi.call(request, &connection, origin).await,
-            Application::Wsgi(wsgi) => wsgi.call(request, &connection, origin).await,
+        let mut response = match self.shedder.admit(Instant::now(), processor::time) {
+            Ok(ticket) => self.called(ticket, request, &connection, origin).await,
+            Err(refused) => self.refuse(refused, &id),
         };
         answer_request_id(&id, response.headers_mut());
         observation.set_status(response.status());
@@ -80,10 +91,50 @@ impl Hosted {
         response.body_mut().observe(observation, declared);
         response
     }
+
+    async fn called(
+        &self,
+        ticket: Ticket,
+        mut request: Request<RequestBody>,
+        connection: &Arc<Connection>,
+        origin: Origin,
+    ) -> Response<ResponseBody> {
+        match &self.application {
+            Application::Asgi(asgi) => {
+                asgi.turnstile.pass(&asgi.nudge).await;
+                ticket.start(Instant::now());
+                let response = asgi.call(request, connection, origin).await;
+                ticket.answer(Instant::now());
+                response
+            }
+            Application::Wsgi(wsgi) => {
+                let place = Place(Arc::new(ticket));
+                request.extensions_mut().insert(place.clone());
+                let response = wsgi.call(request, connection, origin).await;
+                place.0.answer(Instant::now());
+                response
+            }
+        }
+    }
+
+    fn refuse(&self, refused: Refused, id: &RequestId) -> Response<ResponseBody> {
+        match refused {
+            Refused::Overloaded => self.observer.shed(),
+            Refused::Full { .. } => self.observer.reject(),
+        }
+        unavailable(&refused.to_string(), Some(id))
+    }
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A refusal that a client may come back from.
+pub(crate) fn unavailable(detail: &str, id: Option<&RequestId>) -> Response<ResponseBody> {
+    let mut refused = problem(ErrorCode::Unavailable, detail, id);
+    refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    refused
 }
 
 /// An answer of ours, as `application/problem+json`.

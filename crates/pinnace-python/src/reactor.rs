@@ -24,6 +24,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::turnstile::Turnstile;
 
 /// Longest sleep of one turn; asyncio asks again.
 const LONGEST_TURN: Duration = Duration::from_hours(1);
@@ -36,6 +39,7 @@ pub(crate) struct Reactor {
     handle: Handle,
     epoll: OnceLock<AsyncFd<OwnedFd>>,
     nudge: Nudge,
+    turnstile: Turnstile,
     never_holds: AtomicBool,
 }
 
@@ -56,6 +60,9 @@ thread_local! {
     /// Whether this thread holds the interpreter's lock and gives it up while it is parked.
     static HOLDS: Cell<bool> = const { Cell::new(false) };
     static PARKED: Cell<*mut ffi::PyThreadState> = const { Cell::new(std::ptr::null_mut()) };
+    /// Since when this thread is parked, and how long it was since the last turn began.
+    static PARKED_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static SLEPT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 #[pymethods]
@@ -72,6 +79,7 @@ impl Reactor {
             runtime: Mutex::new(Some(runtime)),
             epoll: OnceLock::new(),
             nudge: Nudge(Arc::new(Notify::new())),
+            turnstile: Turnstile::default(),
             never_holds: AtomicBool::new(false),
         })
     }
@@ -94,6 +102,7 @@ impl Reactor {
         let (Some(runtime), Some(epoll)) = (guard.as_ref(), self.epoll.get()) else {
             return Err(PyRuntimeError::new_err("the reactor is not attached, or closed"));
         };
+        self.turnstile.turn(SLEPT.take());
         let until_busy = async {
             let Some(timeout) = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()) else {
                 tokio::select! {
@@ -151,6 +160,11 @@ impl Reactor {
         self.nudge.clone()
     }
 
+    /// Where requests wait for their turn.
+    pub(crate) fn turnstile(&self) -> Turnstile {
+        self.turnstile.clone()
+    }
+
     /// Says when the interpreter's lock is held from now on.
     pub(crate) fn hold(&self, hold: Hold) {
         self.never_holds.store(hold == Hold::Never, Ordering::Relaxed);
@@ -171,6 +185,7 @@ fn keep_readiness(ready: io::Result<tokio::io::unix::AsyncFdReadyGuard<'_, Owned
 }
 
 fn release_lock() {
+    PARKED_SINCE.set(Some(Instant::now()));
     if HOLDS.get() {
         // SAFETY: `HOLDS` is set only around a `block_on` on a thread that is attached to the interpreter, tokio calls
         // the hooks on that thread in pairs, and nothing between them touches Python.
@@ -179,6 +194,9 @@ fn release_lock() {
 }
 
 fn retake_lock() {
+    if let Some(since) = PARKED_SINCE.take() {
+        SLEPT.set(SLEPT.get() + since.elapsed());
+    }
     let parked = PARKED.replace(std::ptr::null_mut());
     if !parked.is_null() {
         // SAFETY: the thread state is what `release_lock` saved on this very thread.

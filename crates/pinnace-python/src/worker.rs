@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pinnace_http::management::Management;
+use pinnace_http::shed::{Evidence, ShedConfig, Shedder};
 use pinnace_http::{Drain, Listener, Server, ServerConfig};
 use pinnace_telemetry::{MetricsError, Observer, ServiceMetrics, WorkerMetrics};
-use pinnace_types::worker::{WorkerCommand, WorkerConfig};
+use pinnace_types::worker::{Shedding, WorkerCommand, WorkerConfig};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -77,6 +78,7 @@ impl Worker {
             max_body_bytes: self.config.max_body_bytes,
             websocket: self.config.websocket,
             nudge: reactor.nudge(),
+            turnstile: reactor.turnstile(),
             tokio: reactor.handle().clone(),
             running: Running::default(),
         });
@@ -131,11 +133,13 @@ impl Worker {
             Application::Asgi(asgi) => Some(Arc::clone(asgi)),
             Application::Wsgi(_) => None,
         };
+        let shedder = self.shedder(&application);
         let hosted = Arc::new(Hosted {
             application,
             management: Management::new(self.config.management_prefix.clone(), &information),
             forwarded_allow: self.config.forwarded_allow.clone(),
             observer: Arc::clone(&self.observer),
+            shedder,
             ready: AtomicBool::new(true),
         });
         let listeners = {
@@ -186,6 +190,18 @@ impl Worker {
             nudge.now();
         });
         Ok(result)
+    }
+
+    fn shedder(&self, application: &Application) -> Arc<Shedder> {
+        let defaults = ShedConfig::default();
+        let (evidence, least) = match application {
+            Application::Asgi(_) => (Evidence::Wait, defaults.least),
+            // Each thread has its request before one of them waits.
+            Application::Wsgi(_) => (Evidence::WaitAndProcessor, defaults.least.max(self.config.threads * 2)),
+        };
+        let Shedding { adapts, wait, max_in_flight } = self.config.shedding;
+        let config = ShedConfig { adapts, wait, least, most: max_in_flight, evidence };
+        Shedder::new(config, tokio::time::Instant::now())
     }
 }
 

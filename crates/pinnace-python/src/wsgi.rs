@@ -11,7 +11,7 @@ mod respond;
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use pinnace_http::{Connection, RequestBody};
 use pinnace_telemetry::Observer;
 use pinnace_types::ErrorCode;
@@ -22,14 +22,11 @@ use tokio::sync::oneshot;
 
 use crate::body::ResponseBody;
 use crate::forwarded::Origin;
-use crate::handler::{RequestIdentity, problem};
+use crate::handler::{RequestIdentity, problem, unavailable};
 use crate::upload::Upload;
 
 use self::input::Feed;
 use self::pool::Pool;
-
-/// What a client that found no thread is told, in seconds.
-const RETRY_AFTER: &str = "1";
 
 /// An application and the threads that run it.
 #[derive(Debug)]
@@ -105,10 +102,7 @@ impl Wsgi {
         };
         if self.pool.submit(job).is_err() {
             self.observer.reject();
-            let mut refused =
-                problem(ErrorCode::Unavailable, "all threads are busy and the queue is full", id.as_ref());
-            refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-            return refused;
+            return unavailable("all threads are busy and the queue is full", id.as_ref());
         }
         // The body is fed also while the answer is streamed, and until the application drops it.
         if let Some(feed) = feed {

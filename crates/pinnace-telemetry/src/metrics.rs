@@ -205,6 +205,11 @@ impl WorkerMetrics {
         self.block().word(Worker::Rejected).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a request that was answered with 503 because the worker is overloaded.
+    pub fn shed(&self) {
+        self.block().word(Worker::Shed).fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many requests all workers have answered so far.
     pub fn answered(&self) -> u64 {
         self.table.answered()

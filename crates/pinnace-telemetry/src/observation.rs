@@ -59,6 +59,11 @@ impl Observer {
         self.metrics.beat();
     }
 
+    /// Counts a request that was refused in an overload.
+    pub fn shed(&self) {
+        self.metrics.shed();
+    }
+
     /// Counts a request that found no place.
     pub fn reject(&self) {
         self.metrics.reject();

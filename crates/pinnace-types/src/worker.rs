@@ -61,6 +61,9 @@ pub struct WorkerConfig {
     /// Milliseconds between two signs of life in the shared metrics, given whenever the event loop has its turn; 0: none.
     #[serde(default)]
     pub beat_ms: u64,
+    /// When requests are refused.
+    #[serde(default)]
+    pub shedding: Shedding,
 }
 
 /// How WebSocket is spoken. Defaults are uvicorn's: messages of 16 MiB, a ping every 20 s, 20 s for its answer,
@@ -76,6 +79,19 @@ pub struct WebSocketLimits {
     pub ping_timeout: Option<Duration>,
     /// Whether permessage-deflate is agreed to.
     pub compresses: bool,
+}
+
+/// When a worker refuses requests with 503. Defaults: when it is overloaded, which begins where all wait for 250 ms; however
+/// many are in flight.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shedding {
+    /// Whether requests are refused in overload.
+    pub adapts: bool,
+    /// How long requests may wait for their turn.
+    pub wait: Duration,
+    /// Requests in flight beyond which more are refused at any time; nothing: no limit.
+    pub max_in_flight: Option<u32>,
 }
 
 /// What a target is.
@@ -142,6 +158,12 @@ impl Default for WebSocketLimits {
     fn default() -> Self {
         let pause = Some(Duration::from_secs(20));
         Self { max_message_bytes: 16 << 20, ping_interval: pause, ping_timeout: pause, compresses: true }
+    }
+}
+
+impl Default for Shedding {
+    fn default() -> Self {
+        Self { adapts: true, wait: Duration::from_millis(250), max_in_flight: None }
     }
 }
 

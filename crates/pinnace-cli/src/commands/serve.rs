@@ -7,11 +7,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use pinnace_discovery::InvalidRegistryAddress;
 use pinnace_supervisor::serve::{self, Advertise, RegistrationConfig, ServeConfig, ServeError};
-use pinnace_types::worker::{Interface, Lifespan, LogFormat, WebSocketLimits};
+use pinnace_types::worker::{Interface, Lifespan, LogFormat, Shedding, WebSocketLimits};
 use pinnace_types::{ByteSize, ExitCode, HumanDuration, InvalidTrustedProxies, TrustedProxies, environment};
 
 use super::runtime;
 use crate::Complaint;
+
+/// What no wait for a turn is shorter than: a turn of the event loop takes some milliseconds itself.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
 /// The arguments of `pinnace serve`.
 #[derive(Args, Debug)]
@@ -112,6 +115,18 @@ pub(crate) struct ServeArgs {
     /// Do not log requests
     #[arg(long)]
     no_access_log: bool,
+    /// Answer 503 to what would wait too long in an overload, which is the default
+    #[arg(long, overrides_with = "no_shed")]
+    shed: bool,
+    /// Let every request wait, however many there are
+    #[arg(long, overrides_with = "shed")]
+    no_shed: bool,
+    /// How long all requests of a worker may wait for their turn until it is overloaded
+    #[arg(long, default_value = "250ms", value_name = "DURATION", value_parser = pause)]
+    shed_wait: Duration,
+    /// Requests that a worker may have in flight, overloaded or not; more are answered with 503 [default: no limit]
+    #[arg(long, alias = "max-concurrency", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    limit_concurrency: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -199,6 +214,11 @@ impl ServeArgs {
             worker_timeout: Some(self.worker_timeout.as_duration()).filter(|timeout| !timeout.is_zero()),
             grace: self.grace.as_duration(),
             registration,
+            shedding: Shedding {
+                adapts: !self.no_shed,
+                wait: self.shed_wait.max(SHORTEST_WAIT),
+                max_in_flight: self.limit_concurrency,
+            },
             ..ServeConfig::new(self.name.unwrap_or(folder), app_dir)
         })
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Application, Job, environ};
 use crate::asgi::{ClientDisconnected, Head, is_hop_by_hop};
 use crate::body::{CHUNKS_IN_FLIGHT, Chunk, ResponseBody};
-use crate::handler::{RequestIdentity, problem};
+use crate::handler::{Place, RequestIdentity, problem};
 
 /// `start_response`, and what has come of it.
 #[pyclass(frozen, module = "pinnace_runtime._native")]
@@ -56,6 +56,9 @@ enum Next {
 /// Runs one job.
 pub(super) fn answer(py: Python<'_>, application: &Application, job: Job) {
     let id = job.parts.extensions.get::<RequestIdentity>().map(|identity| identity.0.clone());
+    if let Some(place) = job.parts.extensions.get::<Place>() {
+        place.0.start(tokio::time::Instant::now());
+    }
     // SAFETY: the thread is attached; the context is entered and left on this thread, in pairs, below.
     let context = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyContext_CopyCurrent()) };
     let entered = context.as_ref().is_some_and(|context| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pinnace_discovery::RegistryAddress;
-use pinnace_types::worker::{Interface, Lifespan, LogFormat, WebSocketLimits};
+use pinnace_types::worker::{Interface, Lifespan, LogFormat, Shedding, WebSocketLimits};
 use pinnace_types::{ByteSize, TrustedProxies};
 
 use super::Advertise;
@@ -62,6 +62,8 @@ pub struct ServeConfig {
     pub grace: Duration,
     /// The registry that the instance registers with. Default: none.
     pub registration: Option<RegistrationConfig>,
+    /// When workers refuse requests. Defaults: see the type.
+    pub shedding: Shedding,
 }
 
 /// How an instance registers by itself. The name of its service has to be a host name label then.
@@ -113,6 +115,7 @@ impl ServeConfig {
             linger: Duration::from_secs(6),
             grace: Duration::from_secs(30),
             registration: None,
+            shedding: Shedding::default(),
         }
     }
 }

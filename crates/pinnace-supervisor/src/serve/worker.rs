@@ -223,6 +223,7 @@ fn worker_config(
         beat_ms: config
             .patience()
             .map_or(0, |patience| pulse::period(patience).as_millis().try_into().unwrap_or(u64::MAX)),
+        shedding: config.shedding,
     }
 }
 

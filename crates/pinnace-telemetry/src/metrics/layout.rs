@@ -18,7 +18,7 @@ use super::slots;
 /// Words of a page of 4 KiB.
 const PAGE: usize = 512;
 /// "PINNACE" and the number of the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"PINNACE\x02");
+const MAGIC: u64 = u64::from_be_bytes(*b"PINNACE\x03");
 /// The map of touched series follows the first sixteen words.
 const TOUCHED: usize = 16;
 /// The map of taken slots follows that.
@@ -53,6 +53,7 @@ pub(super) enum Worker {
     Rejected,
     Abandoned,
     Beats,
+    Shed,
 }
 
 /// One worker's words.
@@ -117,4 +118,4 @@ impl<'a> Block<'a> {
 }
 
 const _: () = assert!(GRPC + GrpcCode::ALL.len() <= PAGE, "the maps and counters fit into the first page");
-const _: () = assert!((Worker::Beats as usize) < TOUCHED, "the first words end before the map");
+const _: () = assert!((Worker::Shed as usize) < TOUCHED, "the first words end before the map");

@@ -81,7 +81,7 @@ fn render_grpc(text: &mut String, table: &Table, service: &str) {
     }
 }
 
-fn simple_metrics(table: &Table) -> [(&'static str, &'static str, &'static str, u64); 11] {
+fn simple_metrics(table: &Table) -> [(&'static str, &'static str, &'static str, u64); 12] {
     let header = |word| table.header(word).load(Ordering::Relaxed);
     let sum = |word| table.sum(word);
     [
@@ -98,6 +98,12 @@ fn simple_metrics(table: &Table) -> [(&'static str, &'static str, &'static str, 
             "counter",
             "Requests answered with 503 because the service was full.",
             sum(Worker::Rejected),
+        ),
+        (
+            "pinnace_requests_shed_total",
+            "counter",
+            "Requests answered with 503 because a worker was overloaded.",
+            sum(Worker::Shed),
         ),
         (
             "pinnace_requests_abandoned_total",

@@ -99,10 +99,12 @@ fn a_dropped_request_is_abandoned_and_not_answered() {
     let service = service(1);
     drop(service.worker(0).unwrap().begin(&id("a")));
     service.worker(0).unwrap().reject();
+    service.worker(0).unwrap().shed();
     assert_eq!((service.answered(), service.active()), (0, 0));
     let text = service.render_prometheus("a");
     assert!(text.contains("pinnace_requests_abandoned_total{service_name=\"a\"} 1\n"));
     assert!(text.contains("pinnace_requests_rejected_total{service_name=\"a\"} 1\n"));
+    assert!(text.contains("pinnace_requests_shed_total{service_name=\"a\"} 1\n"));
 }
 
 #[test]
