@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) descriptors: Vec<RawFd>,
     pub(crate) listen_pid: bool,
     pub(crate) own_group: bool,
+    pub(crate) own_input: bool,
     pub(crate) death_signal: Option<Signal>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) fn start(plan: &Plan) -> io::Result<Child> {
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
         folder: plan.folder.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
-        stdin: null.as_raw_fd(),
+        stdin: plan.own_input.then(|| null.as_raw_fd()),
         stdout: output_of(&stdout),
         stderr: output_of(&stderr),
         parked: vec![-1; plan.descriptors.len()],
@@ -100,7 +101,7 @@ struct Orders<'plan> {
     argv: *const *const libc::c_char,
     envp: *const *const libc::c_char,
     folder: *const libc::c_char,
-    stdin: RawFd,
+    stdin: Option<RawFd>,
     stdout: Option<RawFd>,
     stderr: Option<RawFd>,
     parked: Vec<RawFd>,
@@ -173,7 +174,9 @@ impl Orders<'_> {
             for (parked, descriptor) in self.parked.iter_mut().zip(self.descriptors) {
                 *parked = check(libc::fcntl(*descriptor, libc::F_DUPFD_CLOEXEC, PARKING))?;
             }
-            check(libc::dup2(self.stdin, 0))?;
+            if let Some(fd) = self.stdin {
+                check(libc::dup2(fd, 0))?;
+            }
             if let Some(fd) = stdout {
                 check(libc::dup2(fd, 1))?;
             }

@@ -19,16 +19,18 @@ mod place;
 mod port_owner;
 mod shared_memory;
 mod spawn;
+mod stream_listener;
 
 pub use child::{Child, Exit};
 pub use folder_lock::{FolderLock, LockError};
 pub use lifetime::{Lifetime, LifetimeEnd, inherited_status};
 pub use listener::{
-    INSTANCE_SOCKET, InheritedDatagrams, InheritedListener, NAMES_SOCKET, NameSockets, SERVICE_SOCKET, free_port,
-    inherited_listeners, inherited_sockets, listen, listen_for_names,
+    BACKLOG, INSTANCE_SOCKET, InheritedDatagrams, InheritedListener, NAMES_SOCKET, NameSockets, SERVICE_SOCKET,
+    free_port, inherited_listeners, inherited_sockets, listen, listen_for_names,
 };
 pub use nix::sys::signal::Signal;
 pub use place::{free_space, may_write, may_write_file};
 pub use port_owner::{PortOwner, port_owners};
 pub use shared_memory::SharedMemory;
 pub use spawn::{Output, Spawn, SpawnError, find_program};
+pub use stream_listener::{ListeningAt, SocketFile, StreamListener};

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::lifetime::own_inherited;
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// The name of a socket that all instances of a service accept on.
 pub const SERVICE_SOCKET: &str = "service";
@@ -47,11 +47,15 @@ pub struct NameSockets {
 
 /// Opens a listening socket: non-blocking, `SO_REUSEADDR`, closed to children, with a backlog of 4096.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    listen_with(address, BACKLOG)
+}
+
+pub(crate) fn listen_with(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it an address is refused for a minute after connections to it were open. It shares nothing on Linux.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -86,20 +90,8 @@ pub fn inherited_listeners() -> io::Result<Vec<InheritedListener>> {
 
 /// The same with the sockets for datagrams.
 pub fn inherited_sockets() -> io::Result<(Vec<InheritedListener>, Vec<InheritedDatagrams>)> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<i32>().ok());
-    if number(environment::LISTEN_PID) != Some(std::process::id().cast_signed()) {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let count = number(environment::LISTEN_FDS).unwrap_or(0).clamp(0, 1024);
-    let names = std::env::var(environment::LISTEN_FDNAMES).unwrap_or_default();
-    let mut names = names.split(':');
     let (mut listeners, mut datagrams) = (Vec::new(), Vec::new());
-    for descriptor in 3..3 + count {
-        let name = names.next().unwrap_or_default().to_owned();
-        let Some(owned) = own_inherited(descriptor) else { continue };
-        let socket = Socket::from(owned);
-        socket.local_addr()?;
-        socket.set_nonblocking(true)?;
+    for (name, socket) in inherited()? {
         if socket.r#type()? == Type::DGRAM {
             datagrams.push(InheritedDatagrams { name, socket: socket.into() });
         } else {
@@ -107,6 +99,27 @@ pub fn inherited_sockets() -> io::Result<(Vec<InheritedListener>, Vec<InheritedD
         }
     }
     Ok((listeners, datagrams))
+}
+
+/// Every socket that this process inherited, with its name.
+pub(crate) fn inherited() -> io::Result<Vec<(String, Socket)>> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<i32>().ok());
+    if number(environment::LISTEN_PID) != Some(std::process::id().cast_signed()) {
+        return Ok(Vec::new());
+    }
+    let count = number(environment::LISTEN_FDS).unwrap_or(0).clamp(0, 1024);
+    let names = std::env::var(environment::LISTEN_FDNAMES).unwrap_or_default();
+    let mut names = names.split(':');
+    let mut sockets = Vec::new();
+    for descriptor in 3..3 + count {
+        let name = names.next().unwrap_or_default().to_owned();
+        let Some(owned) = own_inherited(descriptor) else { continue };
+        let socket = Socket::from(owned);
+        socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        sockets.push((name, socket));
+    }
+    Ok(sockets)
 }
 
 #[cfg(test)]

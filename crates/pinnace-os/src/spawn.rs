@@ -29,6 +29,7 @@ pub struct Spawn {
     listeners: Vec<(String, OwnedFd)>,
     passed: Vec<(Option<String>, OwnedFd)>,
     own_group: bool,
+    own_input: bool,
     death_signal: Option<Signal>,
 }
 
@@ -66,6 +67,7 @@ impl Spawn {
             listeners: Vec::new(),
             passed: Vec::new(),
             own_group: true,
+            own_input: true,
             death_signal: None,
         }
     }
@@ -155,6 +157,14 @@ impl Spawn {
         self
     }
 
+    /// Gives it the parent's standard input. On a terminal that is of use in the parent's group alone: see
+    /// [`Spawn::same_group`].
+    #[must_use]
+    pub const fn same_input(mut self) -> Self {
+        self.own_input = false;
+        self
+    }
+
     /// The signal that the kernel sends it when the parent's thread ends. Start it from a thread that stays.
     #[must_use]
     pub const fn death_signal(mut self, signal: Signal) -> Self {
@@ -199,6 +209,7 @@ impl Spawn {
             descriptors,
             listen_pid: !self.listeners.is_empty(),
             own_group: self.own_group,
+            own_input: self.own_input,
             death_signal: self.death_signal,
         })
     }

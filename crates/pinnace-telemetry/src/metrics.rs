@@ -127,6 +127,14 @@ impl ServiceMetrics {
         self.table.worker(worker).word(Worker::Beats).load(Ordering::Relaxed)
     }
 
+    /// How many requests were answered by all who have had this worker's place so far.
+    pub fn answered_by(&self, worker: u32) -> u64 {
+        if worker >= self.table.workers {
+            return 0;
+        }
+        series::answered(self.table.worker(worker))
+    }
+
     /// Says how many workers answer now.
     pub fn set_ready_workers(&self, workers: u32) {
         self.table.header(Header::ReadyWorkers).store(u64::from(workers), Ordering::Relaxed);
