@@ -7,13 +7,14 @@ import json
 import socket
 import sqlite3
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harbour import Harbour, Up
-from waiting import until
+from waiting import LONGEST_WAIT, until
 
 Start = Callable[..., Up]
 
@@ -54,6 +55,16 @@ def test_a_service_starts_once_those_that_it_calls_are_healthy(harbour: Harbour,
 
 def answers(up: Up, name: str) -> bool:
     return up.service(name)["framework"] is not None and up.get("/", name)[0] == 200
+
+
+def test_a_hosted_service_has_the_options_of_its_table_and_no_others(harbour: Harbour, start: Start) -> None:
+    harbour.service("front", serve={"header": ["X-Frame-Options:DENY"], "max_requests": 1000, "access_log": False})
+    # In a system the manifest alone says how services are served.
+    up = start("--no-watch", PINNACE_SERVE_HEADER="X-Of-The-Shell:1").settled()
+    with urllib.request.urlopen(up.service("front")["url"], timeout=LONGEST_WAIT) as response:
+        assert response.headers["x-frame-options"] == "DENY"
+        assert "x-of-the-shell" not in response.headers
+    assert up.end() == 0
 
 
 def test_a_service_finds_the_variables_that_its_libraries_know(harbour: Harbour, start: Start) -> None:

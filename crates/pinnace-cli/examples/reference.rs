@@ -1,4 +1,5 @@
-//! Prints the reference page of the command line. `cargo xtask generate` writes it to docs/reference/cli.md.
+//! Prints what is generated from the command line: the reference page of all commands, that of the options of `serve`,
+//! and the tables of other servers' options. `cargo xtask generate` writes them into docs.
 //!
 //! A program of its own, so that `xtask` need not be built with all that the command stands on.
 
@@ -6,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use clap::{Arg, ArgAction, Command};
+use pinnace_cli::serve_options::{Server, options_of, reference};
 
 const HEAD: &str = "# The command line\n\nGenerated from the command tree; `pinnace COMMAND --help` shows the same. \
     Data goes to standard output, talk to standard error;\ncolour is shown on a terminal only. How a command ends is in \
@@ -13,6 +15,17 @@ const HEAD: &str = "# The command line\n\nGenerated from the command tree; `pinn
 
 fn main() -> std::io::Result<()> {
     let tree = pinnace_cli::command();
+    let page = match std::env::args().nth(1).as_deref() {
+        Some("serve") => reference(&tree),
+        Some("uvicorn") => options_of(Server::Uvicorn, &tree),
+        Some("gunicorn") => options_of(Server::Gunicorn, &tree),
+        Some("granian") => options_of(Server::Granian, &tree),
+        Some(_) | None => commands_page(&tree),
+    };
+    std::io::stdout().write_all(page.as_bytes())
+}
+
+fn commands_page(tree: &Command) -> String {
     let mut page = HEAD.to_owned();
     let commands = || tree.get_subcommands().filter(|command| !command.is_hide_set());
     page.push_str("\n| command | what it does |\n|---|---|\n");
@@ -24,7 +37,7 @@ fn main() -> std::io::Result<()> {
     for command in commands() {
         page.push_str(&section(command.clone()));
     }
-    std::io::stdout().write_all(page.as_bytes())
+    page
 }
 
 fn about(command: &Command) -> String {
@@ -36,6 +49,10 @@ fn section(mut command: Command) -> String {
     let usage = usage.trim_start_matches("Usage: ").trim();
     let mut text = format!("\n## `pinnace {}`\n\n{}.\n\n", command.get_name(), about(&command));
     let _ = writeln!(text, "```text\npinnace {usage}\n```");
+    if command.get_name() == "serve" {
+        text.push_str("\nIts options, with their variables and keys of `pinnace.toml`: [serve](serve.md).\n");
+        return text;
+    }
     let arguments: Vec<&Arg> = command.get_arguments().filter(|argument| is_worth_a_row(argument)).collect();
     if !arguments.is_empty() {
         text.push_str("\n| argument | default | meaning |\n|---|---|---|\n");

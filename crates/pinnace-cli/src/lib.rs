@@ -12,9 +12,10 @@ mod log_text;
 mod printer;
 #[cfg(test)]
 mod samples;
+pub mod serve_options;
 mod table;
 
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use commands::Command;
 use complaint::Complaint;
@@ -37,7 +38,12 @@ struct Cli {
 
 /// Parses the process's arguments, runs the command and prints what went wrong.
 pub fn main() -> std::process::ExitCode {
-    match Cli::parse().command.run() {
+    let matches = command().get_matches();
+    let ended = serve_options::judge(&matches).and_then(|()| {
+        // Both are of the same tree, so that a difference is a mistake of ours, told as one of the command line.
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command.run()
+    });
+    match ended {
         Ok(code) => code,
         Err(complaint) => {
             complaint.print();
@@ -46,7 +52,7 @@ pub fn main() -> std::process::ExitCode {
     }
 }
 
-/// The command tree, from which the reference page and shell completions are generated.
+/// The command tree, from which the reference pages and shell completions are generated.
 pub fn command() -> clap::Command {
-    Cli::command()
+    serve_options::complete(Cli::command())
 }

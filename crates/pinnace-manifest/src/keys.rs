@@ -21,6 +21,8 @@ pub enum Section {
     AuthRule,
     /// `limits` of a service
     Limits,
+    /// `serve` of a service
+    Serve,
 }
 
 impl Section {
@@ -35,6 +37,7 @@ impl Section {
             Self::Auth => "auth of a service",
             Self::AuthRule => "a rule of auth",
             Self::Limits => "limits of a service",
+            Self::Serve => "serve of a service",
         }
     }
 }
@@ -58,6 +61,8 @@ pub enum Shape {
     Word(&'static [&'static str]),
     /// A duration such as `10s`.
     Duration,
+    /// A size such as `512MiB`.
+    Size,
     /// Another table.
     Table(Section),
     /// A list of tables.
@@ -87,6 +92,17 @@ pub const fn table() -> &'static [Key] {
     KEYS
 }
 
+/// The words of `pinnace serve` that a key of [`Section::Serve`] stands for, with its value as a text.
+pub fn serve_flag(name: &str, value: &str) -> Vec<String> {
+    let flag = name.replace('_', "-");
+    match (name, value) {
+        ("access_log" | "shed", "false") => vec![format!("--no-{flag}")],
+        ("access_log" | "factory" | "shed" | "server_header", "true") => vec![format!("--{flag}")],
+        ("factory" | "server_header", _) => Vec::new(),
+        _ => vec![format!("--{flag}={value}")],
+    }
+}
+
 /// The names of the keys of a section.
 pub(crate) fn names(section: Section) -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter(move |key| key.section == section).map(|key| key.name)
@@ -100,8 +116,8 @@ const fn required(section: Section, name: &'static str, shape: Shape, meaning: &
     Key { section, name, shape, required: true, meaning, default: "" }
 }
 
-use Section::{Auth, AuthRule, Context, Database, Engines, Limits, Service, System};
-use Shape::{Duration, Flag, Number, Table, Tables, Text, TextOrTexts, TextTable, Texts, Word};
+use Section::{Auth, AuthRule, Context, Database, Engines, Limits, Serve, Service, System};
+use Shape::{Duration, Flag, Number, Size, Table, Tables, Text, TextOrTexts, TextTable, Texts, Word};
 
 const KEYS: &[Key] = &[
     required(System, "name", Text, "the name of the whole system, a host name label"),
@@ -161,6 +177,7 @@ const KEYS: &[Key] = &[
     key(Service, "auth", Table(Auth), "none", "who may do what"),
     key(Service, "callers", Texts, "any", "who may call it: `gateway` or services"),
     key(Service, "limits", Table(Limits), "none", "its limits"),
+    key(Service, "serve", Table(Serve), "none", "more options of `pinnace serve`, for a service that it hosts"),
     key(Service, "ready_timeout", Duration, "60s", "how long it may take until it is ready"),
     key(Service, "stop_timeout", Duration, "30s", "how long it may take to end before it is killed"),
     key(Service, "watch", Texts, "none", "globs of more files whose change reloads it"),
@@ -174,4 +191,65 @@ const KEYS: &[Key] = &[
     key(AuthRule, "roles", Texts, "any", "the roles, of which the caller has one"),
     key(Limits, "timeout", Duration, "none", "how long a request may take"),
     key(Limits, "concurrency", Number(1_000_000), "none", "how many requests may be in progress"),
+    key(Serve, "queue", Number(65_536), "256", "requests of each worker that may wait for a thread"),
+    key(Serve, "interface", Word(&["auto", "asgi", "wsgi"]), "auto", "what the application is"),
+    key(Serve, "lifespan", Word(&["auto", "on", "off"]), "auto", "whether the ASGI lifespan protocol is spoken"),
+    key(Serve, "factory", Flag, "found out", "`app` is called without arguments and gives the application"),
+    key(Serve, "root_path", Text, "none", "what the application is mounted under"),
+    key(
+        Serve,
+        "forwarded_allow_ips",
+        Text,
+        "this machine",
+        "the proxies whose word about a client is believed: addresses and networks, `*` for everybody",
+    ),
+    key(Serve, "ws_max_size", Size, "16MiB", "bytes that a WebSocket message of a client may have"),
+    key(Serve, "ws_ping_interval", Duration, "20s", "after how long a silent WebSocket client is pinged"),
+    key(Serve, "ws_ping_timeout", Duration, "20s", "how long a WebSocket client that was pinged may be silent"),
+    key(Serve, "ws_per_message_deflate", Flag, "true", "whether WebSocket messages are compressed"),
+    key(Serve, "header", Texts, "none", "header fields of every answer, such as `X-Frame-Options:DENY`"),
+    key(Serve, "server_header", Flag, "false", "send `Server: pinnace`"),
+    key(Serve, "management_prefix", Text, "/-", "prefix of the paths for health, info and metrics"),
+    key(Serve, "max_body", Size, "no limit", "bytes that the body of a request may have"),
+    key(
+        Serve,
+        "worker_timeout",
+        Duration,
+        "1m",
+        "how long a worker's event loop may be blocked until the worker is replaced",
+    ),
+    key(
+        Serve,
+        "max_requests",
+        Number(u32::MAX),
+        "no limit",
+        "requests that a worker answers until another takes its place",
+    ),
+    key(Serve, "max_requests_jitter", Number(u32::MAX), "none", "up to so many requests more, drawn for each worker"),
+    key(Serve, "max_memory", Size, "no limit", "resident memory of a worker at which another takes its place"),
+    key(Serve, "max_lifetime", Duration, "no limit", "how long a worker answers until another takes its place"),
+    key(Serve, "max_lifetime_jitter", Duration, "a tenth of it", "up to so much longer, drawn for each worker"),
+    key(
+        Serve,
+        "log_level",
+        Word(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "from which level on Pinnace's own lines are written",
+    ),
+    key(Serve, "shed", Flag, "true", "answer 503 to what would wait too long in an overload"),
+    key(
+        Serve,
+        "shed_wait",
+        Duration,
+        "250ms",
+        "how long requests of a worker may wait for their turn until it is overloaded",
+    ),
+    key(
+        Serve,
+        "limit_concurrency",
+        Number(u32::MAX),
+        "no limit",
+        "requests that a worker may have in flight; more are answered with 503",
+    ),
+    key(Serve, "access_log", Flag, "true", "whether requests are logged"),
 ];

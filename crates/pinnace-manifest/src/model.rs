@@ -165,6 +165,8 @@ pub struct Service {
     pub callers: Option<Vec<Caller>>,
     /// Its limits.
     pub limits: Option<Limits>,
+    /// More words for `pinnace serve`, in the order of the table of keys.
+    pub serve: Vec<String>,
     /// How long it may take until it is ready.
     pub ready_timeout: HumanDuration,
     /// How long it may take to end before it is killed.

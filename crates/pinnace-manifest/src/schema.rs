@@ -49,6 +49,7 @@ fn shape(shape: Shape) -> Value {
         Shape::TextTable => json!({ "type": "object", "additionalProperties": text }),
         Shape::Word(words) => json!({ "enum": words }),
         Shape::Duration => json!({ "type": "string", "pattern": "^([0-9]+(d|h|m|s|ms))+$" }),
+        Shape::Size => json!({ "type": "string", "pattern": "^[0-9]+(B|kB|KiB|MB|MiB|GB|GiB)$" }),
         Shape::Table(inner) => section(inner),
         Shape::Tables(inner) => json!({ "type": "array", "items": section(inner) }),
     }

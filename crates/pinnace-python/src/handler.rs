@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use pinnace_http::management::{Asked, Management, Readiness, metrics_response};
 use pinnace_http::shed::{Refused, Shedder, Ticket};
 use pinnace_http::{Body, Connection, RequestBody};
@@ -31,6 +31,8 @@ pub(crate) struct Hosted {
     pub(crate) observer: Arc<Observer>,
     pub(crate) shedder: Arc<Shedder>,
     pub(crate) ready: AtomicBool,
+    /// What every answer of the application gets besides its own fields.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The place in flight of a request, among its extensions where another thread gives it its turn.
@@ -85,6 +87,9 @@ impl Hosted {
             Ok(ticket) => self.called(ticket, request, &connection, origin).await,
             Err(refused) => self.refuse(refused, &id),
         };
+        for (name, value) in &self.headers {
+            response.headers_mut().append(name.clone(), value.clone());
+        }
         answer_request_id(&id, response.headers_mut());
         observation.set_status(response.status());
         let declared = declared_length(response.headers());

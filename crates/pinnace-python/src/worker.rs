@@ -1,11 +1,12 @@
 //! What `pinnace._worker` holds: the inherited sockets, served from the moment the application is ready until the
 //! parent commands a drain.
 
-use std::os::fd::{FromRawFd as _, RawFd};
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use pinnace_http::management::Management;
 use pinnace_http::shed::{Evidence, ShedConfig, Shedder};
@@ -16,6 +17,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use crate::asgi::{Asgi, Running};
@@ -141,6 +143,7 @@ impl Worker {
             observer: Arc::clone(&self.observer),
             shedder,
             ready: AtomicBool::new(true),
+            headers: fields(&self.config.headers)?,
         });
         let listeners = {
             let _runtime = reactor.handle().enter();
@@ -252,12 +255,29 @@ async fn commanded(commands: &mut watch::Receiver<Option<WorkerCommand>>) -> Ord
     }
 }
 
+/// Header fields from the configuration.
+fn fields(pairs: &[(String, String)]) -> PyResult<Vec<(HeaderName, HeaderValue)>> {
+    let invalid = |error: http::Error| PyValueError::new_err(format!("a header field: {error}"));
+    let field = |(name, value): &(String, String)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(http::Error::from)?;
+        Ok((name, HeaderValue::from_str(value).map_err(http::Error::from)?))
+    };
+    pairs.iter().map(|pair| field(pair).map_err(invalid)).collect()
+}
+
 fn take_listener(descriptor: RawFd, is_own: bool) -> PyResult<Listener> {
     if descriptor < 3 {
         return Err(PyRuntimeError::new_err(format!("descriptor {descriptor} is no listening socket")));
     }
     // SAFETY: the parent passed this descriptor for this very purpose, and nothing else in the process knows it.
-    let listener = unsafe { std::net::TcpListener::from_raw_fd(descriptor) };
+    let listener = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let unix = std::os::unix::net::UnixListener::from(listener);
+    // A socket of another kind has no address that such a listener could tell.
+    if unix.local_addr().is_ok() {
+        unix.set_nonblocking(true)?;
+        return Ok(Listener::Unix(UnixListener::from_std(unix)?));
+    }
+    let listener = std::net::TcpListener::from(OwnedFd::from(unix));
     listener.set_nonblocking(true)?;
     Ok(if is_own { Listener::own_from_std(listener)? } else { Listener::from_std(listener)? })
 }

@@ -4,38 +4,41 @@
 //! swaps a whole generation on a reload: the new workers answer before the old ones drain.
 //!
 //! Where to read next: `pool` is the owner of all workers and decides what happens; `worker` is one process;
-//! `interpreter` finds out which Python and which runtime folder; `announcer` keeps the instance in a registry; `report` is
-//! how all this is told.
+//! `interpreter` finds out which Python and which runtime folder; `socket` opens what is listened on; `announcer` keeps the
+//! instance in a registry; `report` is how all this is told.
 
 mod announcer;
 mod config;
 mod error;
 mod interpreter;
+mod life;
+mod pid_file;
 mod pool;
 mod pulse;
 mod report;
+mod socket;
 mod worker;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use jiff::Timestamp;
-use pinnace_os::{
-    INSTANCE_SOCKET, InheritedListener, LifetimeEnd, SERVICE_SOCKET, family, inherited_listeners, inherited_status,
-    listen,
-};
+use pinnace_os::{LifetimeEnd, family, inherited_status};
 use pinnace_telemetry::ServiceMetrics;
 
-pub use config::{RegistrationConfig, ServeConfig};
+pub use config::{Bind, RegistrationConfig, ServeConfig};
 pub use error::ServeError;
 pub(crate) use interpreter::Candidate;
 pub use interpreter::{Interpreter, InterpreterError};
+pub use life::LifeLimits;
 pub use pinnace_discovery::{Advertise, InvalidAdvertise};
 
 use crate::signals::{Asked, Signals};
 use crate::watch::{Change, Watched, Watcher};
+use pid_file::PidFile;
 use pool::Pool;
 use report::Report;
+use socket::Socket;
 use tokio::sync::mpsc;
 
 /// Changes that wait to be heard; each of them asks for the same.
@@ -49,12 +52,14 @@ pub async fn run(config: ServeConfig) -> Result<(), ServeError> {
     let lifetime = LifetimeEnd::inherited().map_err(ServeError::System)?;
     let status = inherited_status();
     let mut signals = Signals::new().map_err(ServeError::System)?;
-    let sockets = sockets(&config)?;
+    let sockets = socket::open_all(&config)?;
+    let pid_file = config.pid_file.as_deref().map(|path| PidFile::write(path).map_err(ServeError::System));
+    let _pid_file = pid_file.transpose()?;
     let Some(interpreter) = find_interpreter(&config, &mut signals, lifetime.as_ref()).await? else { return Ok(()) };
     let slots = config.workers * pool::GENERATIONS;
     let metrics = ServiceMetrics::create(slots, Timestamp::now()).map_err(ServeError::Metrics)?;
     let changes = changes(&config)?;
-    let report = Report::new(&config, sockets[0].local, status);
+    let report = Report::new(&config, &sockets, status);
     let pool = Pool::try_new(config, interpreter, sockets, metrics, report)?;
     let end = pool.run(signals, lifetime, changes).await;
     family::kill_descendants();
@@ -94,17 +99,26 @@ async fn find_interpreter(
 /// Changes of the application's files, and what follows them.
 #[derive(Debug)]
 struct Changes {
-    changes: mpsc::Receiver<Change>,
+    heard: mpsc::Receiver<Change>,
+    /// What does not count.
+    excluded: Gitignore,
     _watcher: Watcher,
 }
 
 impl Changes {
     /// The files of the next change; some of them, or none where nobody kept account.
     async fn next(&mut self) -> Vec<PathBuf> {
-        match self.changes.recv().await {
-            Some(change) => change.files,
+        loop {
             // The watcher lives in `self`.
-            None => std::future::pending().await,
+            let Some(change) = self.heard.recv().await else { return std::future::pending().await };
+            if change.files.is_empty() {
+                return change.files;
+            }
+            let is_excluded = |file: &PathBuf| self.excluded.matched_path_or_any_parents(file, false).is_ignore();
+            let files: Vec<PathBuf> = change.files.into_iter().filter(|file| !is_excluded(file)).collect();
+            if !files.is_empty() {
+                return files;
+            }
         }
     }
 }
@@ -114,49 +128,36 @@ fn changes(config: &ServeConfig) -> Result<Option<Changes>, ServeError> {
         return Ok(None);
     }
     // A folder may be named as no service can be; the watcher only hands the name back.
-    let service = config
+    let service: pinnace_types::ServiceName = config
         .name
         .parse()
         .or_else(|_| "app".parse())
         .map_err(|error: pinnace_types::InvalidName| ServeError::System(std::io::Error::other(error)))?;
-    let watched = Watched { service, folder: config.app_dir.clone(), globs: Vec::new() };
-    let (changed, changes) = mpsc::channel(CHANGES);
-    let watcher = Watcher::start(&[watched], None, changed)
-        .map_err(|error| ServeError::Watch { hint: error.hint("start without --reload") })?;
-    Ok(Some(Changes { changes, _watcher: watcher }))
-}
-
-/// A listening socket and its address.
-#[derive(Debug)]
-struct Socket {
-    name: String,
-    local: SocketAddr,
-    listener: std::net::TcpListener,
-    /// Whether callers choose this instance by it: no other instance listens there, or a registry names it.
-    is_own: bool,
-}
-
-fn sockets(config: &ServeConfig) -> Result<Vec<Socket>, ServeError> {
-    let inherited = inherited_listeners().map_err(ServeError::System)?;
-    if inherited.is_empty() {
-        let address = SocketAddr::new(config.host, config.port);
-        let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
-        let local = listener.local_addr().map_err(ServeError::System)?;
-        return Ok(vec![Socket {
-            name: SERVICE_SOCKET.to_owned(),
-            local,
-            listener,
-            is_own: config.registration.is_some(),
-        }]);
-    }
-    // The one that is registered: it is named for that, or the first.
-    let own = inherited.iter().position(|inherited| inherited.name == INSTANCE_SOCKET);
-    let own = own.or_else(|| config.registration.is_some().then_some(0));
-    let sockets = inherited.into_iter().enumerate();
-    sockets
-        .map(|(index, InheritedListener { name, socket: listener })| {
-            let local = listener.local_addr().map_err(ServeError::System)?;
-            Ok(Socket { name, local, listener, is_own: own == Some(index) })
+    let excluded = excluded(config)?;
+    let folders =
+        if config.reload_folders.is_empty() { vec![config.app_dir.clone()] } else { config.reload_folders.clone() };
+    // The globs are relative to the application's folder, whichever folders are followed.
+    let globs: Vec<String> =
+        config.reload_include.iter().map(|glob| config.app_dir.join(glob).to_string_lossy().into_owned()).collect();
+    let watched: Vec<Watched> = folders
+        .into_iter()
+        .enumerate()
+        .map(|(index, folder)| {
+            let globs = if index == 0 { globs.clone() } else { Vec::new() };
+            Watched { service: service.clone(), folder, globs }
         })
-        .collect()
+        .collect();
+    let (changed, changes) = mpsc::channel(CHANGES);
+    let watcher = Watcher::start(&watched, None, changed)
+        .map_err(|error| ServeError::Watch { hint: error.hint("start without --reload") })?;
+    Ok(Some(Changes { heard: changes, excluded, _watcher: watcher }))
+}
+
+fn excluded(config: &ServeConfig) -> Result<Gitignore, ServeError> {
+    // Files that are followed may be outside of the application's folder.
+    let mut builder = GitignoreBuilder::new("/");
+    for pattern in &config.reload_exclude {
+        builder.add_line(None, pattern).map_err(|error| ServeError::Pattern { text: error.to_string() })?;
+    }
+    builder.build().map_err(|error| ServeError::Pattern { text: error.to_string() })
 }

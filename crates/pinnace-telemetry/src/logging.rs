@@ -7,7 +7,8 @@ use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, Write as _};
 
 use jiff::Timestamp;
-use pinnace_types::{environment, worker::LogFormat};
+use pinnace_types::environment;
+use pinnace_types::worker::{LogFormat, LogLevel};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -31,6 +32,23 @@ pub fn init(format: LogFormat, process: &str, level: LevelFilter) {
 /// The level from `PINNACE_LOG`; `info` where it is absent or no level.
 pub fn level_from_environment() -> LevelFilter {
     std::env::var(environment::LOG).ok().and_then(|level| level.trim().parse().ok()).unwrap_or(LevelFilter::INFO)
+}
+
+/// What a level lets through.
+pub const fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// The level of a filter; one that lets nothing through counts as `error`, below which there is none.
+pub fn level_of(filter: LevelFilter) -> LogLevel {
+    let levels = [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn];
+    levels.into_iter().find(|level| self::filter(*level) == filter).unwrap_or(LogLevel::Error)
 }
 
 /// Text on a terminal, JSON otherwise: what a process uses that was not told.

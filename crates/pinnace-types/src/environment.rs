@@ -33,6 +33,8 @@ pub const LISTEN_PID: &str = "LISTEN_PID";
 pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 /// The proxies whose word about a client is taken.
 pub const FORWARDED_ALLOW_IPS: &str = "FORWARDED_ALLOW_IPS";
+/// Worker processes, as other servers read it.
+pub const WEB_CONCURRENCY: &str = "WEB_CONCURRENCY";
 /// The service's port.
 pub const PORT: &str = "PORT";
 /// The service's database.
@@ -120,6 +122,16 @@ const TABLE: &[Variable] = &[
         SetBy::User,
         "what `--forwarded-allow-ips` of `pinnace serve` is where it is not given",
     ),
+    variable(
+        "PINNACE_SERVE_<OPTION>",
+        SetBy::User,
+        "what an option of `pinnace serve` is where it is not given, such as `PINNACE_SERVE_MAX_REQUESTS` for `--max-requests`",
+    ),
+    variable(
+        WEB_CONCURRENCY,
+        SetBy::User,
+        "what `--workers` of `pinnace serve` is where neither it nor `PINNACE_SERVE_WORKERS` is given",
+    ),
     variable(HUB_TOKEN, SetBy::User, "token of the hub's API for commands; default: read from `.pinnace/run`"),
     variable(
         VIRTUAL_ENV,
@@ -132,7 +144,12 @@ const TABLE: &[Variable] = &[
         "folder of the control socket; default: a private folder below the temporary one",
     ),
     variable(NO_COLOR, SetBy::User, "any value: no colour, also on a terminal"),
-    variable(PORT, SetBy::Up, "port on which the service is reached; a `command` service listens on it"),
+    variable(
+        PORT,
+        SetBy::Up,
+        "port on which the service is reached; a `command` service listens on it. Where you set it, `pinnace serve` listens on it \
+         without `--port`",
+    ),
     variable(
         "<SERVICE>_URL",
         SetBy::Up,

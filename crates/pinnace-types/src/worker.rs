@@ -64,6 +64,48 @@ pub struct WorkerConfig {
     /// When requests are refused.
     #[serde(default)]
     pub shedding: Shedding,
+    /// Whether the target is called without arguments and gives the application, whatever it looks like.
+    #[serde(default)]
+    pub factory: bool,
+    /// Header fields that every answer of the application gets besides its own.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// From which level on the worker's own lines are written.
+    #[serde(default)]
+    pub log_level: LogLevel,
+    /// What `breakpoint()` can do.
+    #[serde(default)]
+    pub debugger: Debugger,
+}
+
+/// From which level on Pinnace's own lines are written, the most urgent first.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What does not work.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// What helps to find a mistake.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// What `breakpoint()` can do in a worker.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Debugger {
+    /// The worker has the terminal: the debugger talks to whoever sits there.
+    Terminal,
+    /// Nobody would answer, since several workers cannot share a terminal.
+    SeveralWorkers,
+    /// Nobody would answer, since the parent has no terminal.
+    #[default]
+    NoTerminal,
 }
 
 /// How WebSocket is spoken. Defaults are uvicorn's: messages of 16 MiB, a ping every 20 s, 20 s for its answer,
@@ -152,6 +194,11 @@ pub enum WorkerEvent {
     Failed(Failure),
     /// It has drained, its lifespan has ended, and it ends now.
     Stopped,
+    /// A debugger is at work in it, so that it may be silent for as long as it likes.
+    Debugging {
+        /// What it is, in a few words.
+        by: String,
+    },
 }
 
 impl Default for WebSocketLimits {

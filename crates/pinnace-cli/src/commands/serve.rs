@@ -1,162 +1,39 @@
 //! `pinnace serve`: host one ASGI or WSGI application.
 
-use std::net::IpAddr;
+mod arguments;
+mod bind;
+mod variables;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
 use pinnace_discovery::InvalidRegistryAddress;
-use pinnace_supervisor::serve::{self, Advertise, RegistrationConfig, ServeConfig, ServeError};
-use pinnace_types::worker::{Interface, Lifespan, LogFormat, Shedding, WebSocketLimits};
-use pinnace_types::{ByteSize, ExitCode, HumanDuration, InvalidTrustedProxies, TrustedProxies, environment};
+use pinnace_supervisor::serve::{self, Bind, LifeLimits, RegistrationConfig, ServeConfig, ServeError};
+use pinnace_telemetry::logging;
+use pinnace_types::worker::{LogFormat, LogLevel, Shedding, WebSocketLimits};
+use pinnace_types::{ByteSize, ExitCode, InvalidTrustedProxies, TrustedProxies, environment};
 
 use super::runtime;
-use crate::Complaint;
+use crate::{Complaint, serve_options};
+pub(crate) use arguments::{LogFormatArg, ServeArgs};
 
+/// Without another word, the moment at which a worker has lived long enough differs by up to this share of its lifetime.
+const LIFETIME_JITTER: u32 = 10;
 /// What no wait for a turn is shorter than: a turn of the event loop takes some milliseconds itself.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
-/// The arguments of `pinnace serve`.
-#[derive(Args, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(crate) struct ServeArgs {
-    /// The application, `module:attribute`; found by convention where it is not given
-    target: Option<String>,
-    /// The folder of the application
-    #[arg(long, default_value = ".", value_name = "FOLDER")]
-    app_dir: PathBuf,
-    /// The address to listen on
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    host: IpAddr,
-    /// The port; 0 takes a free one
-    #[arg(long, default_value_t = 8000)]
-    port: u16,
-    /// Worker processes
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    workers: u32,
-    /// Threads of each worker for synchronous work
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: u32,
-    /// Requests of each worker that may wait for a thread
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    queue: u32,
-    /// The interpreter [default: that of `$VIRTUAL_ENV`, of this binary's own environment, `python3`]
-    #[arg(long, value_name = "PATH")]
-    python: Option<PathBuf>,
-    /// What the application is
-    #[arg(long, value_enum, default_value_t = InterfaceArg::Auto)]
-    interface: InterfaceArg,
-    /// Whether the ASGI lifespan protocol is spoken
-    #[arg(long, value_enum, default_value_t = LifespanArg::Auto)]
-    lifespan: LifespanArg,
-    /// What the application is mounted under
-    #[arg(long, default_value = "", value_name = "PATH")]
-    root_path: String,
-    /// The proxies whose `X-Forwarded-For` and `-Proto`, or `Forwarded`, are believed: addresses and networks, `*` for
-    /// everybody [default: `$FORWARDED_ALLOW_IPS`, else `127.0.0.1,::1`]
-    #[arg(long, value_name = "LIST")]
-    forwarded_allow_ips: Option<TrustedProxies>,
-    /// Believe forwarded headers, which is the default
-    #[arg(long, overrides_with = "no_proxy_headers")]
-    proxy_headers: bool,
-    /// Believe nobody's forwarded headers
-    #[arg(long, conflicts_with = "forwarded_allow_ips")]
-    no_proxy_headers: bool,
-    /// Bytes that a WebSocket message of a client may have, such as `1MiB`
-    #[arg(long, default_value = "16MiB", value_name = "SIZE", value_parser = size)]
-    ws_max_size: ByteSize,
-    /// After how long a silent WebSocket client is pinged, such as `20s`; 0: never
-    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = pause)]
-    ws_ping_interval: Duration,
-    /// How long a WebSocket client that was pinged may be silent; 0: for ever
-    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = pause)]
-    ws_ping_timeout: Duration,
-    /// Whether WebSocket messages are compressed for clients that offer it
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    ws_per_message_deflate: bool,
-    /// Prefix of the paths for health, info and metrics
-    #[arg(long, default_value = "/-", value_name = "PATH")]
-    management_prefix: String,
-    /// Bytes that the body of a request may have, such as `10MiB` [default: no limit]
-    #[arg(long, value_name = "SIZE")]
-    max_body: Option<ByteSize>,
-    /// Replace the workers when a file of the application changes, for development
-    #[arg(long)]
-    reload: bool,
-    /// How long a worker may take until it answers
-    #[arg(long, default_value = "30s", value_name = "DURATION")]
-    ready_timeout: HumanDuration,
-    /// How long a worker's event loop may be blocked until the worker is replaced; `0s`, or `--reload`: for ever
-    #[arg(long, default_value = "1m", value_name = "DURATION")]
-    worker_timeout: HumanDuration,
-    /// How long requests may take to finish after a stop or a reload
-    #[arg(long, default_value = "30s", value_name = "DURATION")]
-    grace: HumanDuration,
-    /// The service's name in logs and metrics [default: the folder's name]
-    #[arg(long)]
-    name: Option<String>,
-    /// The registry to register with: `consul`, `consul://HOST:PORT`, `eureka` or
-    /// `eureka://[USER:PASSWORD@]HOST:PORT[/PATH]` [default: `$PINNACE_REGISTRY`, else none]
-    #[arg(long, value_name = "ADDRESS")]
-    registry: Option<String>,
-    /// Where others reach this instance [default: the address listened on; where that is all of them, the one that leads to
-    /// the registry]
-    #[arg(long, value_name = "HOST[:PORT]")]
-    advertise: Option<Advertise>,
-    /// A word in the registry by which callers choose, such as `canary`; may be given several times
-    #[arg(long, value_name = "TAG", value_parser = tag)]
-    tag: Vec<String>,
-    /// This instance's share of the requests beside the others', 1 to 65535
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_535))]
-    weight: u32,
-    /// How log lines look [default: text on a terminal, else json]
-    #[arg(long, value_enum)]
-    log_format: Option<LogFormatArg>,
-    /// Do not log requests
-    #[arg(long)]
-    no_access_log: bool,
-    /// Answer 503 to what would wait too long in an overload, which is the default
-    #[arg(long, overrides_with = "no_shed")]
-    shed: bool,
-    /// Let every request wait, however many there are
-    #[arg(long, overrides_with = "shed")]
-    no_shed: bool,
-    /// How long all requests of a worker may wait for their turn until it is overloaded
-    #[arg(long, default_value = "250ms", value_name = "DURATION", value_parser = pause)]
-    shed_wait: Duration,
-    /// Requests that a worker may have in flight, overloaded or not; more are answered with 503 [default: no limit]
-    #[arg(long, alias = "max-concurrency", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
-    limit_concurrency: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum InterfaceArg {
-    Auto,
-    Asgi,
-    Wsgi,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LifespanArg {
-    Auto,
-    On,
-    Off,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum LogFormatArg {
-    Text,
-    Json,
-}
-
 impl ServeArgs {
     pub(super) fn run(self) -> Result<ExitCode, Complaint> {
-        let log_format = self.log_format.map_or_else(pinnace_telemetry::logging::default_format, LogFormatArg::format);
-        pinnace_telemetry::logging::init(log_format, "serve", pinnace_telemetry::logging::level_from_environment());
-        let config = self.config(log_format)?;
+        let log_format = self.log_format.map_or_else(logging::default_format, LogFormatArg::format);
+        let level = logging::level_from_environment();
+        logging::init(log_format, "serve", self.log_level.map_or(level, |given| logging::filter(given.level())));
         // A supervisor has been told why the application does not start, and tells it on.
         let is_heard = std::env::var_os(environment::STATUS_FD).is_some();
+        if !is_heard {
+            serve_options::tell_unread_variables();
+        }
+        let config = self.config(log_format)?;
         match runtime::block_on(serve::run(config))? {
             Ok(()) => Ok(ExitCode::Ok),
             Err(error @ ServeError::Application(_)) if is_heard => Ok(error.exit_code()),
@@ -180,23 +57,33 @@ impl ServeArgs {
     }
 
     fn config(self, log_format: LogFormat) -> Result<ServeConfig, Complaint> {
-        let app_dir = fs_err::canonicalize(&self.app_dir).map_err(|error| {
-            Complaint::new(ExitCode::Application, error.to_string())
-                .with_hint("name the application's folder with --app-dir")
-        })?;
+        let app_dir = folder(&self.app_dir, "--app-dir")?;
         let registration = self.registration()?;
         let forwarded_allow = self.forwarded_allow()?;
-        let folder = app_dir.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned());
+        let binds = self.binds()?;
+        let workers = self.workers()?;
+        let variables = self.variables()?;
+        let life = self.life();
+        let log_level = self.log_level.map_or_else(level_of_environment, arguments::LogLevelArg::level);
+        let watched = self.reload_dir.iter().map(|watched| folder(watched, "--reload-dir"));
+        let reload_folders = watched.collect::<Result<Vec<_>, _>>()?;
+        let mut headers = self.header;
+        if self.server_header {
+            headers.insert(0, ("server".to_owned(), "pinnace".to_owned()));
+        }
+        let own_name = app_dir.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(ServeConfig {
             target: self.target,
-            host: self.host,
-            port: self.port,
-            workers: self.workers,
+            binds,
+            socket_mode: self.uds_mode,
+            backlog: self.backlog,
+            workers,
             threads: self.threads,
             queue: self.queue,
             python: self.python,
-            interface: self.interface.interface(),
+            interface: self.interface,
             lifespan: self.lifespan.lifespan(),
+            factory: self.factory,
             forwarded_allow,
             websocket: WebSocketLimits {
                 max_message_bytes: self.ws_max_size.bytes(),
@@ -205,26 +92,100 @@ impl ServeArgs {
                 compresses: self.ws_per_message_deflate,
             },
             root_path: self.root_path,
+            headers,
+            variables,
             management_prefix: self.management_prefix,
             max_body: self.max_body,
-            access_log: !self.no_access_log,
+            // Lines about requests are of the level `info`.
+            access_log: (self.access_log || !self.no_access_log) && log_level >= LogLevel::Info,
             log_format,
+            log_level,
             reload: self.reload,
-            ready_timeout: self.ready_timeout.as_duration(),
-            worker_timeout: Some(self.worker_timeout.as_duration()).filter(|timeout| !timeout.is_zero()),
-            grace: self.grace.as_duration(),
+            reload_folders,
+            reload_include: self.reload_include,
+            reload_exclude: self.reload_exclude,
+            ready_timeout: self.ready_timeout,
+            worker_timeout: Some(self.worker_timeout).filter(|timeout| !timeout.is_zero()),
+            grace: self.grace,
+            life,
             registration,
             shedding: Shedding {
                 adapts: !self.no_shed,
                 wait: self.shed_wait.max(SHORTEST_WAIT),
                 max_in_flight: self.limit_concurrency,
             },
-            ..ServeConfig::new(self.name.unwrap_or(folder), app_dir)
+            pid_file: self.pid,
+            ..ServeConfig::new(self.name.unwrap_or(own_name), app_dir)
         })
     }
-}
 
-impl ServeArgs {
+    fn binds(&self) -> Result<Vec<Bind>, Complaint> {
+        if !self.bind.is_empty() {
+            return Ok(self.bind.clone());
+        }
+        if let Some(path) = &self.uds {
+            return Ok(vec![Bind::File(path.clone())]);
+        }
+        if let Some(number) = self.fd {
+            return Ok(vec![Bind::Descriptor(number)]);
+        }
+        let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = match self.port {
+            Some(port) => port,
+            None => number_from(environment::PORT, 0..=u32::from(u16::MAX))?
+                .and_then(|port| u16::try_from(port).ok())
+                .unwrap_or(bind::PORT),
+        };
+        Ok(vec![Bind::Tcp(SocketAddr::new(host, port))])
+    }
+
+    fn workers(&self) -> Result<u32, Complaint> {
+        match self.workers {
+            Some(workers) => Ok(workers),
+            None => Ok(number_from(environment::WEB_CONCURRENCY, 1..=64)?.unwrap_or(1)),
+        }
+    }
+
+    fn life(&self) -> LifeLimits {
+        let max_lifetime = self.max_lifetime.filter(|lifetime| !lifetime.is_zero());
+        let share = max_lifetime.map_or(Duration::ZERO, |lifetime| lifetime / LIFETIME_JITTER);
+        LifeLimits {
+            max_requests: self.max_requests.filter(|requests| *requests > 0),
+            max_requests_jitter: self.max_requests_jitter,
+            max_memory: self
+                .max_memory
+                .or_else(|| self.workers_max_rss.map(|mebibytes| ByteSize::new(u64::from(mebibytes) << 20))),
+            max_lifetime,
+            max_lifetime_jitter: self.max_lifetime_jitter.unwrap_or(share),
+        }
+    }
+
+    /// Of files, what is not set already; of flags, everything.
+    fn variables(&self) -> Result<Vec<(String, String)>, Complaint> {
+        let own = |name: &str| std::env::vars_os().find(|(known, _)| known == name).map(|(_, value)| value);
+        let known = |name: &str| own(name).and_then(|value| value.into_string().ok());
+        let mut found: Vec<(String, String)> = Vec::new();
+        for file in &self.env_file {
+            for (name, value) in variables::of_file(file, &known)? {
+                if own(&name).is_none() && !found.iter().any(|(set, _)| *set == name) {
+                    found.push((name, value));
+                }
+            }
+        }
+        found.extend(self.env.iter().cloned());
+        if let Some(folders) = &self.pythonpath {
+            let before = known("PYTHONPATH").filter(|before| !before.is_empty());
+            let folders = folders.split(',').map(|folder| absolute(folder.trim()));
+            let joined = folders.chain(before).collect::<Vec<_>>().join(":");
+            found.push(("PYTHONPATH".to_owned(), joined));
+        }
+        match found.iter().find(|(name, _)| environment::is_reserved(name) && name != environment::PORT) {
+            Some((name, _)) => Err(Complaint::new(ExitCode::Usage, format!("`{name}` is set by Pinnace alone"))
+                .with_hint("take it out of --env and --env-file")),
+            None => Ok(found),
+        }
+    }
+
     fn registration(&self) -> Result<Option<RegistrationConfig>, Complaint> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let (origin, text) = match (&self.registry, variable(environment::REGISTRY)) {
@@ -242,55 +203,32 @@ impl ServeArgs {
     }
 }
 
-impl InterfaceArg {
-    const fn interface(self) -> Interface {
-        match self {
-            Self::Auto => Interface::Auto,
-            Self::Asgi => Interface::Asgi,
-            Self::Wsgi => Interface::Wsgi,
+fn folder(path: &PathBuf, flag: &str) -> Result<PathBuf, Complaint> {
+    fs_err::canonicalize(path).map_err(|error| {
+        Complaint::new(ExitCode::Application, error.to_string())
+            .with_hint(format!("name a folder that is there with {flag}"))
+    })
+}
+
+/// Workers run in the application's folder; what is named here is meant from this process's own.
+fn absolute(folder: &str) -> String {
+    std::path::absolute(folder).map_or_else(|_| folder.to_owned(), |folder| folder.to_string_lossy().into_owned())
+}
+
+/// A number that others set too; what is no number there is told and not passed over.
+fn number_from(name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Complaint> {
+    let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) else { return Ok(None) };
+    match text.trim().parse::<u32>() {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
+        _ => {
+            let message = format!("{name}: `{text}` is no number from {} to {}", range.start(), range.end());
+            Err(Complaint::new(ExitCode::Usage, message).with_hint("the flag of that meaning goes before the variable"))
         }
     }
 }
 
-impl LifespanArg {
-    const fn lifespan(self) -> Lifespan {
-        match self {
-            Self::Auto => Lifespan::Auto,
-            Self::On => Lifespan::On,
-            Self::Off => Lifespan::Off,
-        }
-    }
-}
-
-impl LogFormatArg {
-    pub(crate) const fn format(self) -> LogFormat {
-        match self {
-            Self::Text => LogFormat::Text,
-            Self::Json => LogFormat::Json,
-        }
-    }
-}
-
-/// Eureka has no tags of its own, so they are joined by commas there.
-fn tag(text: &str) -> Result<String, &'static str> {
-    let is_plain = !text.is_empty() && text.len() <= 255 && !text.contains(|c: char| c == ',' || c.is_control());
-    if is_plain { Ok(text.to_owned()) } else { Err("a tag is a word of at most 255 bytes without a comma") }
-}
-
-/// A duration with its unit, or seconds without one, as uvicorn takes them.
-fn pause(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    text.parse::<HumanDuration>().map(HumanDuration::as_duration).map_err(|error| error.to_string())
-}
-
-/// A size with its unit, or bytes without one, as uvicorn takes them.
-fn size(text: &str) -> Result<ByteSize, String> {
-    if let Ok(bytes) = text.parse::<u64>() {
-        return Ok(ByteSize::new(bytes));
-    }
-    text.parse::<ByteSize>().map_err(|error| error.to_string())
+fn level_of_environment() -> LogLevel {
+    logging::level_of(logging::level_from_environment())
 }
 
 fn complaint(error: &ServeError) -> Complaint {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use pinnace_types::HumanDuration;
+use pinnace_types::{ByteSize, HumanDuration};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -239,6 +239,32 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
         texts.into_iter().filter_map(|(text, span)| self.as_endpoint(text, span, schemes, &[])).collect()
     }
 
+    /// Every key of the section that is there, as texts, by the shape that the table of keys gives each.
+    pub(super) fn texts_of_all(&mut self) -> Vec<(&'static str, Vec<String>)> {
+        let mut found = Vec::new();
+        let section = self.section;
+        for key in keys::table().iter().filter(|key| key.section == section) {
+            if !self.peek_present(key.name) {
+                continue;
+            }
+            let texts: Vec<String> = match key.shape {
+                Shape::Number(_) => self.number(key.name).map(|number| number.to_string()).into_iter().collect(),
+                Shape::Flag => self.flag(key.name).map(|flag| flag.to_string()).into_iter().collect(),
+                Shape::Duration => self.duration(key.name).map(|duration| duration.to_string()).into_iter().collect(),
+                Shape::Size => self.parsed::<ByteSize>(key.name).map(|size| size.to_string()).into_iter().collect(),
+                Shape::Word(_) => self.word(key.name).map(str::to_owned).into_iter().collect(),
+                Shape::Texts | Shape::TextOrTexts => {
+                    self.text_or_texts(key.name).into_iter().map(|(text, _)| text.to_owned()).collect()
+                }
+                Shape::Text | Shape::TextTable | Shape::Table(_) | Shape::Tables(_) => {
+                    self.text(key.name).map(|(text, _)| text.to_owned()).into_iter().collect()
+                }
+            };
+            found.push((key.name, texts));
+        }
+        found
+    }
+
     /// Notes every key that was not asked for.
     pub(super) fn finish(self) {
         for (key, _) in self.table.iter().filter(|(key, _)| !self.taken.contains(key.get_ref().as_ref())) {
@@ -293,6 +319,7 @@ impl<'notes, 'source, 'table> Reader<'notes, 'source, 'table> {
             let wanted = match shape(self.section, key) {
                 Some(Shape::Texts | Shape::TextOrTexts) => "a list of texts in quotes",
                 Some(Shape::Duration) => "a duration in quotes",
+                Some(Shape::Size) => "a size in quotes",
                 _ => "a text in quotes",
             };
             self.wrong(value, key, wanted);
@@ -370,6 +397,7 @@ fn pattern(shape: Option<Shape>, name: &str) -> String {
         Some(Shape::Tables(_)) => "[{ … }]".to_owned(),
         Some(Shape::Word(words)) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
         Some(Shape::Duration) => "\"10s\"".to_owned(),
+        Some(Shape::Size) => "\"64MiB\"".to_owned(),
         Some(Shape::Text) if name == "python" => "\">=3.11\"".to_owned(),
         Some(Shape::Text) if name == "name" => "\"shop\"".to_owned(),
         Some(Shape::Text) if name == "path" => "\"/orders/**\"".to_owned(),

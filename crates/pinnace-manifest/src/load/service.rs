@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::reader::{Notes, Reader, kind, nearest};
-use crate::keys::Section;
+use crate::keys::{Section, serve_flag};
 use crate::model::{
     Auth, AuthDefault, AuthRule, Caller, CommandLine, Database, DatabaseEngine, Limits, Run, Service, VariableName,
 };
@@ -52,12 +52,14 @@ pub(super) fn read(
         database: reader.take("database").and_then(|value| database(reader.notes, value, &place)),
         auth: reader.take("auth").and_then(|value| auth(reader.notes, value, &place)),
         limits: reader.take("limits").and_then(|value| limits(reader.notes, value, &place)),
+        serve: reader.take("serve").map(|value| serve(reader.notes, value, &place)).unwrap_or_default(),
         run,
         path,
         name,
     };
     silent_programs(&mut reader, &service);
     activated_programs(&mut reader, &service);
+    options_of_programs(&mut reader, &service);
     reader.finish();
     Some(service)
 }
@@ -341,6 +343,35 @@ fn silent_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
             .notes
             .add(span, "an application that Pinnace hosts always listens")
             .hint("take it out; `port = false` is for a `command` that listens to nothing");
+    }
+}
+
+fn serve(notes: &mut Notes<'_>, value: &Spanned<DeValue<'_>>, place: &str) -> Vec<String> {
+    let Some(mut reader) = Reader::of(notes, value, &format!("{place}.serve"), Section::Serve) else {
+        return Vec::new();
+    };
+    let values = reader.texts_of_all();
+    reader.finish();
+    values.into_iter().flat_map(|(key, texts)| texts.into_iter().flat_map(move |text| serve_flag(key, &text))).collect()
+}
+
+/// Options of `pinnace serve` are for what it hosts.
+fn options_of_programs(reader: &mut Reader<'_, '_, '_>, service: &Service) {
+    if service.serve.is_empty() {
+        return;
+    }
+    let span = reader.notes.places.find(&format!("{}.serve", reader.path()));
+    match &service.run {
+        Run::Hosted { app: None } if service.serve.iter().any(|word| word == "--factory") => {
+            reader
+                .notes
+                .add(span, "`factory` says what `app` is, and there is none")
+                .hint("add `app = \"module:create\"`");
+        }
+        Run::Hosted { .. } => {}
+        Run::Command(_) | Run::External { .. } => {
+            reader.notes.add(span, "`serve` is for an application that Pinnace hosts").hint("take it out");
+        }
     }
 }
 

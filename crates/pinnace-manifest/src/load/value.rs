@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use pinnace_types::{ContextName, HumanDuration, ServiceName, SystemName, Topic};
+use pinnace_types::{ByteSize, ContextName, HumanDuration, ServiceName, SystemName, Topic};
 
 use crate::model::{CommandLine, InvalidCommandLine, PythonSpec, Route, VariableName};
 
@@ -38,6 +38,12 @@ impl Value for Topic {
             |_| "write labels joined by dots, such as `orders.placed`".to_owned(),
             |topic| format!("did you mean `{topic}`?"),
         )
+    }
+}
+
+impl Value for ByteSize {
+    fn way_out(_: &str) -> String {
+        "write a number and its unit, such as `64KiB`, `10MB` or `1GiB`".to_owned()
     }
 }
 

@@ -1,14 +1,17 @@
 //! What `pinnace serve` can be told. Plain data; loading it starts nothing.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use pinnace_discovery::RegistryAddress;
-use pinnace_types::worker::{Interface, Lifespan, LogFormat, Shedding, WebSocketLimits};
+use pinnace_types::worker::{Interface, Lifespan, LogFormat, LogLevel, Shedding, WebSocketLimits};
 use pinnace_types::{ByteSize, TrustedProxies};
 
 use super::Advertise;
+use super::life::LifeLimits;
 
 /// The settings of one hosted application.
 #[derive(Clone, Debug)]
@@ -19,10 +22,8 @@ pub struct ServeConfig {
     pub target: Option<String>,
     /// The folder that is first on `sys.path`. Default: the current one.
     pub app_dir: PathBuf,
-    /// The address to listen on where no socket is inherited. Default: 127.0.0.1.
-    pub host: IpAddr,
-    /// The port. Default: 8000; 0 takes a free one.
-    pub port: u16,
+    /// Where to listen, where no socket is inherited by systemd's protocol. Default: port 8000 on 127.0.0.1.
+    pub binds: Vec<Bind>,
     /// Worker processes, 1 to 64. Default: 1.
     pub workers: u32,
     /// Threads of each worker for synchronous work. Default: 8.
@@ -64,6 +65,39 @@ pub struct ServeConfig {
     pub registration: Option<RegistrationConfig>,
     /// When workers refuse requests. Defaults: see the type.
     pub shedding: Shedding,
+    /// Who may connect to the file of a Unix socket. Default: everybody on this machine, as on loopback.
+    pub socket_mode: u32,
+    /// Connections that may wait to be accepted. Default: 4096.
+    pub backlog: i32,
+    /// What a worker may do before another takes its place. Default: as much as it likes.
+    pub life: LifeLimits,
+    /// Whether the target is called without arguments and gives the application. Default: found out.
+    pub factory: bool,
+    /// Header fields that every answer of the application gets besides its own. Default: none.
+    pub headers: Vec<(String, String)>,
+    /// Variables of the workers besides this process's own. Default: none.
+    pub variables: Vec<(String, String)>,
+    /// From which level on Pinnace's own lines are written. Default: `info`.
+    pub log_level: LogLevel,
+    /// With `reload`, what is followed instead of the application's folder. Default: nothing.
+    pub reload_folders: Vec<PathBuf>,
+    /// With `reload`, globs of what counts besides, relative to the application's folder. Default: none.
+    pub reload_include: Vec<String>,
+    /// With `reload`, patterns of what does not count, as `.gitignore` writes them. Default: none.
+    pub reload_exclude: Vec<String>,
+    /// The file that names this process. Default: none.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// A place to listen on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Bind {
+    /// An address; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// The file of a Unix socket.
+    File(PathBuf),
+    /// A socket that was inherited under this number.
+    Descriptor(i32),
 }
 
 /// How an instance registers by itself. The name of its service has to be a host name label then.
@@ -88,14 +122,18 @@ impl ServeConfig {
         self.worker_timeout.filter(|_| !self.reload)
     }
 
+    /// Whether a person at a terminal can talk to the worker: there is one, and the terminal is this process's input.
+    pub(super) fn is_at_terminal(&self) -> bool {
+        self.workers == 1 && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+    }
+
     /// The defaults, for an application in this folder.
     pub fn new(name: impl Into<String>, app_dir: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
             target: None,
             app_dir: app_dir.into(),
-            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 8000,
+            binds: vec![Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)))],
             workers: 1,
             threads: 8,
             queue: 256,
@@ -116,6 +154,27 @@ impl ServeConfig {
             grace: Duration::from_secs(30),
             registration: None,
             shedding: Shedding::default(),
+            socket_mode: 0o666,
+            backlog: pinnace_os::BACKLOG,
+            life: LifeLimits::default(),
+            factory: false,
+            headers: Vec::new(),
+            variables: Vec::new(),
+            log_level: LogLevel::Info,
+            reload_folders: Vec::new(),
+            reload_include: Vec::new(),
+            reload_exclude: Vec::new(),
+            pid_file: None,
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(formatter, "{address}"),
+            Self::File(path) => write!(formatter, "unix:{}", path.display()),
+            Self::Descriptor(number) => write!(formatter, "fd://{number}"),
         }
     }
 }

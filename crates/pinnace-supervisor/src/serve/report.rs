@@ -2,23 +2,26 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pinnace_discovery::{LeaseNews, Registration};
 use pinnace_types::status::StatusEvent;
-use pinnace_types::worker::{Failure, LogFormat};
+use pinnace_types::worker::{Failure, LogFormat, LogLevel};
+use pinnace_types::{ByteSize, HumanDuration};
 
-use super::ServeConfig;
+use super::life::mebibytes;
+use super::{ServeConfig, Socket};
 
 /// Where events go.
 #[derive(Debug)]
 pub(super) struct Report {
     name: String,
-    address: SocketAddr,
+    places: String,
     workers: u32,
     format: LogFormat,
+    level: LogLevel,
     status: Option<File>,
     loaded: String,
 }
@@ -30,12 +33,14 @@ enum Weight {
 }
 
 impl Report {
-    pub(super) fn new(config: &ServeConfig, address: SocketAddr, status: Option<OwnedFd>) -> Self {
+    pub(super) fn new(config: &ServeConfig, sockets: &[Socket], status: Option<OwnedFd>) -> Self {
+        let places: Vec<String> = sockets.iter().map(|socket| socket.at.to_string()).collect();
         Self {
             name: config.name.clone(),
-            address,
+            places: places.join(", "),
             workers: config.workers,
             format: config.log_format,
+            level: config.log_level,
             status: status.map(File::from),
             loaded: String::new(),
         }
@@ -93,6 +98,44 @@ impl Report {
         self.write(Weight::Warning, &format!("worker {pid} was cut off while it drained; {}", begun(lost)), &[]);
     }
 
+    /// Says that a worker has done enough, and who takes over.
+    pub(super) fn renewed(&self, pid: u32, why: &str, successor: u32) {
+        self.write(Weight::Fact, &format!("worker {pid} is replaced by {successor}: {why}"), &[]);
+    }
+
+    /// Says that a worker that has done enough goes on.
+    pub(super) fn not_renewed(&self, why: &str, how: &str) {
+        let text =
+            format!("a worker should be replaced, since {why}; the new one did not start ({how}), the old one goes on");
+        self.write(Weight::Warning, &text, &[]);
+    }
+
+    /// Says that workers reach a limit so soon that they are not replaced at once.
+    pub(super) fn hurried(&self, life: Duration) {
+        let life = HumanDuration::new(Duration::from_millis(u64::try_from(life.as_millis()).unwrap_or(u64::MAX)));
+        let text = format!(
+            "workers reach a limit within {life} of their start: from now on there are up to 10s between two \
+             replacements; raise --max-requests, --max-memory or --max-lifetime"
+        );
+        self.write(Weight::Warning, &text, &[]);
+    }
+
+    /// Says that a ceiling is below what the application needs.
+    pub(super) fn born_large(&self, pid: u32, resident: u64, ceiling: ByteSize) {
+        let text = format!(
+            "worker {pid} has {} of memory as it starts, and --max-memory is {ceiling}: no replacement would be smaller, \
+             so there is one every 10m at most; raise --max-memory",
+            mebibytes(resident)
+        );
+        self.write(Weight::Warning, &text, &[]);
+    }
+
+    /// Says that a worker is left alone while a debugger is there.
+    pub(super) fn debugged(&self, pid: u32, by: &str) {
+        let text = format!("worker {pid} is left alone from now on, however long it is silent: {by}");
+        self.write(Weight::Fact, &text, &[]);
+    }
+
     /// Says what has become of the registration.
     pub(super) fn registry(&self, news: &LeaseNews, registered: Option<&Registration>) {
         match news {
@@ -112,14 +155,14 @@ impl Report {
     }
 
     fn say(&mut self, event: &StatusEvent) {
-        let Self { address, workers, .. } = self;
+        let Self { places, workers, .. } = self;
         match event {
             StatusEvent::Loaded { target, framework, python } => {
                 self.loaded = format!("{framework} ({target}) on {python}");
             }
             StatusEvent::Ready => {
                 let processes = if *workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
-                let line = format!("{} answers on http://{address}, {processes}", self.loaded);
+                let line = format!("{} answers on {places}, {processes}", self.loaded);
                 self.write(Weight::Fact, &line, &[]);
             }
             StatusEvent::Reloaded { millis } => self.write(Weight::Fact, &format!("reloaded in {millis} ms"), &[]),
@@ -137,6 +180,13 @@ impl Report {
     }
 
     fn write(&self, weight: Weight, message: &str, more: &[String]) {
+        let wanted = match weight {
+            Weight::Fact => LogLevel::Info,
+            Weight::Warning => LogLevel::Warn,
+        };
+        if wanted > self.level {
+            return;
+        }
         match (self.format, weight) {
             (LogFormat::Text, _) => {
                 let mut text = format!("{}: {message}\n", self.name);

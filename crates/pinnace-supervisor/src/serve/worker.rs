@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pinnace_discovery::{LeaseNews, Registration};
 use pinnace_os::{Child, Exit, Signal, Spawn, family};
-use pinnace_types::worker::{Failure, WorkerCommand, WorkerConfig, WorkerEvent};
+use pinnace_types::worker::{Debugger, Failure, WorkerCommand, WorkerConfig, WorkerEvent};
 use pinnace_types::{VERSION, environment};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::life::Quota;
 use super::pulse::{self, Pulse};
 use super::{Interpreter, ServeConfig, Socket};
 use crate::json_lines::JsonLines;
@@ -66,6 +67,19 @@ pub(super) enum Stage {
     Draining,
 }
 
+/// Where a worker stands among the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Unique over the life of the parent.
+    pub(super) id: u64,
+    /// Its place in the shared metrics.
+    pub(super) slot: u32,
+    /// The generation that it is started for.
+    pub(super) generation: u64,
+    /// Requests that were answered from that place in the metrics so far.
+    pub(super) answered_before: u64,
+}
+
 /// A running worker.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -86,6 +100,14 @@ pub(super) struct Worker {
     pub(super) overdue: bool,
     /// When it last gave a sign of life, as far as was looked.
     pub(super) pulse: Pulse,
+    /// Since when it answers.
+    pub(super) ready_since: Option<Instant>,
+    /// What it may do before another takes its place.
+    pub(super) quota: Quota,
+    /// Requests that its predecessors in the same place have answered.
+    pub(super) answered_before: u64,
+    /// Whether a debugger is at work in it.
+    pub(super) debugged: bool,
     control: OwnedWriteHalf,
     signals: mpsc::Sender<Signal>,
 }
@@ -97,19 +119,24 @@ impl Worker {
         interpreter: &Interpreter,
         sockets: &[Socket],
         metrics: OwnedFd,
-        place: (u64, u32, u64),
+        place: Place,
         events: &mpsc::Sender<Event>,
     ) -> io::Result<Self> {
-        let (id, slot, generation) = place;
+        let Place { id, slot, generation, answered_before } = place;
         let (own, theirs) = UnixStream::pair()?;
         let mut spawn = Spawn::new(&interpreter.program)
             .args(["-c", &interpreter.bootstrap()])
             .inherit_env()
+            .envs(config.variables.iter().cloned())
             .folder(&config.app_dir)
             .death_signal(Signal::SIGKILL);
+        if config.is_at_terminal() {
+            // Who reads the terminal has to be in the group that the terminal belongs to.
+            spawn = spawn.same_input().same_group();
+        }
         let first = spawn.next_descriptor();
         for socket in sockets {
-            spawn = spawn.listener(&socket.name, OwnedFd::from(socket.listener.try_clone()?));
+            spawn = spawn.listener(&socket.name, socket.listener.descriptor()?);
         }
         let listen_fds: Vec<i32> = (first..spawn.next_descriptor()).collect();
         let only_ours = |(socket, fd): (&Socket, &i32)| socket.is_own.then_some(*fd);
@@ -139,6 +166,10 @@ impl Worker {
             deadline: Some(started + config.ready_timeout),
             overdue: false,
             pulse: Pulse::default(),
+            ready_since: None,
+            quota: Quota::drawn(&config.life, random()),
+            answered_before,
+            debugged: false,
             control,
             signals,
         })
@@ -148,6 +179,7 @@ impl Worker {
     pub(super) fn answers(&mut self, timeout: Duration) {
         if self.stage == Stage::Starting {
             self.stage = Stage::Ready;
+            self.ready_since = Some(Instant::now());
             self.deadline = None;
         } else {
             self.deadline = Some(Instant::now() + timeout + MARGIN);
@@ -192,6 +224,11 @@ impl Worker {
     }
 }
 
+/// A number from 0 to 1; without any randomness on this machine all workers have the same share of the jitter.
+fn random() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
 fn worker_config(
     config: &ServeConfig,
     slot: u32,
@@ -224,6 +261,16 @@ fn worker_config(
             .patience()
             .map_or(0, |patience| pulse::period(patience).as_millis().try_into().unwrap_or(u64::MAX)),
         shedding: config.shedding,
+        factory: config.factory,
+        headers: config.headers.clone(),
+        log_level: config.log_level,
+        debugger: if config.is_at_terminal() {
+            Debugger::Terminal
+        } else if config.workers > 1 {
+            Debugger::SeveralWorkers
+        } else {
+            Debugger::NoTerminal
+        },
     }
 }
 

@@ -143,6 +143,7 @@ fn serve_arguments(service: &Service, app: Option<&str>, launch: &Launch) -> Vec
     if let Some(threads) = service.threads {
         arguments.extend(["--threads".into(), threads.to_string().into()]);
     }
+    arguments.extend(service.serve.iter().map(OsString::from));
     if let Some(prepared) = &launch.python {
         arguments.extend(["--python".into(), prepared.python.clone().into()]);
     }

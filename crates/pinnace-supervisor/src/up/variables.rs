@@ -185,7 +185,10 @@ fn with_port(authority: &str, port: u16) -> String {
 
 /// This process's environment, less what is its own: what steps and services start from.
 pub(crate) fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
-    std::env::vars_os().filter(|(name, _)| !OWN.iter().any(|own| name == own))
+    std::env::vars_os().filter(|(name, _)| {
+        // In a system the manifest alone says how services are served.
+        !OWN.iter().any(|own| name == own) && !name.as_encoded_bytes().starts_with(b"PINNACE_SERVE_")
+    })
 }
 
 /// The secrets of every service that nobody gives.

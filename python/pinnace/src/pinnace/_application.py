@@ -40,10 +40,10 @@ class Found(NamedTuple):
     detected: Detected
 
 
-def load(target: str | None, folder: Path, interface: str) -> Found:
+def load(target: str | None, folder: Path, interface: str, *, factory: bool = False) -> Found:
     """The application of a service; raises StartFailure with what was tried."""
     if target is not None:
-        return _load_target(target, folder, interface)
+        return _load_target(target, folder, interface, factory=factory)
     return _load_by_convention(folder, interface)
 
 
@@ -77,7 +77,7 @@ def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
 # ---------------------------------------------------------------- a target that was named
 
 
-def _load_target(target: str, folder: Path, interface: str) -> Found:
+def _load_target(target: str, folder: Path, interface: str, *, factory: bool) -> Found:
     module_name, _, attribute = target.partition(":")
     if not module_name:
         raise StartFailure(
@@ -93,6 +93,8 @@ def _load_target(target: str, folder: Path, interface: str) -> Found:
                 hint=f"name it, such as `{module_name}:my_app`",
             )
         attribute = candidates[0]
+    if factory:
+        attribute = attribute.removesuffix("()") + "()"
     value = _resolve(module, module_name, attribute)
     found = _examine(f"{module_name}:{attribute}", value, interface)
     if isinstance(found, Found):

@@ -46,6 +46,10 @@ class Control:
         """Everything has drained and the lifespan has ended."""
         self._send({"type": "stopped"})
 
+    def debugging(self, by: str) -> None:
+        """A debugger is at work: silence means nothing from now on."""
+        self._send({"type": "debugging", "by": by})
+
     def failed(self, failure: StartFailure) -> None:
         """The worker ends with this."""
         self._send(

@@ -10,6 +10,15 @@ import json
 import logging
 import sys
 
+# Python has no level below DEBUG of its own.
+LEVELS = {
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, with the keys that Pinnace's other processes use."""
@@ -35,7 +44,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure(log_format: str, service: str) -> logging.Logger:
+def configure(log_format: str, service: str, level: str = "info") -> logging.Logger:
     """Prepares the logger `pinnace`."""
     handler = logging.StreamHandler(sys.stderr)
     if log_format == "json":
@@ -45,5 +54,5 @@ def configure(log_format: str, service: str) -> logging.Logger:
     logger = logging.getLogger("pinnace")
     logger.handlers = [handler]
     logger.propagate = False
-    logger.setLevel(logging.INFO)
+    logger.setLevel(LEVELS[level])
     return logger

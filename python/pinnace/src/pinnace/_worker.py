@@ -76,12 +76,14 @@ def _restore_signals() -> None:
 def _run(text: str, config: dict[str, Any], control: Control) -> None:
     native = _native(config)
     from pinnace._application import load
+    from pinnace._debugger import prepare_for_debuggers
     from pinnace._logging import configure
     from pinnace._loop import close_event_loop, new_event_loop
 
     for descriptor in config["listen_fds"]:
         os.set_inheritable(descriptor, False)
-    logger = configure(config["log_format"], config["service"])
+    logger = configure(config["log_format"], config["service"], config.get("log_level", "info"))
+    prepare_for_debuggers(config.get("debugger", "no-terminal"), control, logger)
     worker = native.Worker(text)
     reactor = native.Reactor()
     # The loop exists before the application is imported: some make futures or locks at import.
@@ -91,7 +93,7 @@ def _run(text: str, config: dict[str, Any], control: Control) -> None:
         sys.path.insert(0, str(folder))
         if (folder / "src").is_dir():
             sys.path.insert(1, str(folder / "src"))
-        found = load(config["target"], folder, config["interface"])
+        found = load(config["target"], folder, config["interface"], factory=config.get("factory", False))
         control.loaded(
             target=found.target,
             interface=found.detected.interface,
