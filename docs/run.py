@@ -39,6 +39,9 @@ CHAPTERS = (
     "hosting/flask.md",
     "hosting/rust.md",
     "hosting/any-program.md",
+    "hosting/from-gunicorn.md",
+    "hosting/from-uvicorn.md",
+    "hosting/from-granian.md",
     "discovery.md",
     "gateway.md",
     "doctor.md",
@@ -49,7 +52,7 @@ PATIENCE = 120.0
 # The chapters' own ports, where a command does not name others.
 WRAPPER = """#!/usr/bin/env bash
 case "$1 $*" in
-    serve\\ *--port*) ;;
+    serve\\ *--port*|serve\\ *--bind*|serve\\ *-b\\ *|serve\\ *--uds*) ;;
     serve\\ *) set -- "$@" --port {8000} ;;
     up\\ *--gateway*) ;;
     up\\ *) set -- "$@" --gateway 127.0.0.1:{8080} --hub 127.0.0.1:{7070} ;;
@@ -225,7 +228,7 @@ class Reader:
         running.await_output(step.output)
 
     def _with_ports(self, text: str) -> str:
-        return re.sub(r":(8000|8080|7070)\b", lambda match: f":{self.ports[int(match[1])]}", text)
+        return re.sub(r"(:|--port )(8000|8080|7070)\b", lambda match: f"{match[1]}{self.ports[int(match[2])]}", text)
 
     def leave(self) -> None:
         """Ends what goes on still."""

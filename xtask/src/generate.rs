@@ -37,7 +37,11 @@ fn files() -> Result<Vec<File>, String> {
     let schema = serde_json::to_string_pretty(&pinnace_manifest::json_schema()).unwrap_or_default() + "\n";
     Ok(vec![
         ("docs/pinnace.schema.json", schema),
-        ("docs/reference/cli.md", command_line()?),
+        ("docs/reference/cli.md", command_line("commands")?),
+        ("docs/reference/serve.md", command_line("serve")?),
+        ("docs/hosting/from-uvicorn.md", with_options("docs/hosting/from-uvicorn.md", "uvicorn")?),
+        ("docs/hosting/from-gunicorn.md", with_options("docs/hosting/from-gunicorn.md", "gunicorn")?),
+        ("docs/hosting/from-granian.md", with_options("docs/hosting/from-granian.md", "granian")?),
         ("docs/reference/manifest.md", manifest()),
         ("docs/reference/exit-codes.md", exit_codes()),
         ("docs/reference/environment.md", variables()),
@@ -45,8 +49,8 @@ fn files() -> Result<Vec<File>, String> {
 }
 
 /// A program of its own prints this page, so that building `xtask` does not build all that the command stands on.
-fn command_line() -> Result<String, String> {
-    let words = ["run", "--quiet", "--package", "pinnace-cli", "--example", "reference"];
+fn command_line(page: &str) -> Result<String, String> {
+    let words = ["run", "--quiet", "--package", "pinnace-cli", "--example", "reference", "--", page];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let run = Command::new(cargo).args(words).current_dir(workspace_root()).output();
     let output = run.map_err(|error| format!("cargo: {error}"))?;
@@ -56,8 +60,18 @@ fn command_line() -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| error.to_string())
 }
 
+/// A chapter that is written by hand, with the table of a server's options between its marks.
+fn with_options(path: &str, server: &str) -> Result<String, String> {
+    const BEGIN: &str = "<!-- generated: options -->\n";
+    const END: &str = "<!-- end -->\n";
+    let text = fs_err::read_to_string(workspace_root().join(path)).map_err(|error| error.to_string())?;
+    let around = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let Some((before, after)) = around else { return Err(format!("{path}: there is no place for the options")) };
+    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", command_line(server)?))
+}
+
 fn manifest() -> String {
-    const SECTIONS: [Section; 8] = [
+    const SECTIONS: [Section; 9] = [
         Section::System,
         Section::Engines,
         Section::Context,
@@ -66,6 +80,7 @@ fn manifest() -> String {
         Section::Auth,
         Section::AuthRule,
         Section::Limits,
+        Section::Serve,
     ];
     let mut page = "# `pinnace.toml`\n\nGenerated from the table of keys; `pinnace check` reads a file and tells each mistake with its \
         place.\nEditors find the JSON Schema in [pinnace.schema.json](../pinnace.schema.json).\n"
@@ -91,6 +106,7 @@ fn shape(shape: Shape) -> String {
         Shape::TextTable => "table of texts".to_owned(),
         Shape::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Shape::Duration => "duration, such as `10s`".to_owned(),
+        Shape::Size => "size, such as `64MiB`".to_owned(),
         Shape::Table(_) => "table, see below".to_owned(),
         Shape::Tables(_) => "list of tables, see below".to_owned(),
     }
