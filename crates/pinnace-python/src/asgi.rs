@@ -5,8 +5,10 @@
 //! runs on the worker's one thread with the interpreter's lock held.
 
 mod awaitable;
+mod eager;
 mod head;
 mod http;
+mod known;
 mod mailbox;
 mod scope;
 mod task;
@@ -38,7 +40,9 @@ pyo3::create_exception!(
 pub(crate) struct Asgi {
     pub(crate) application: Py<PyAny>,
     pub(crate) event_loop: Py<PyAny>,
-    pub(crate) copy_context: Py<PyAny>,
+    pub(crate) starter: Starter,
+    pub(crate) done: Py<Done>,
+    pub(crate) known: Known,
     /// What the lifespan put into its state; each scope gets a shallow copy.
     pub(crate) state: Py<PyDict>,
     pub(crate) logger: Py<PyAny>,
@@ -52,6 +56,11 @@ pub(crate) struct Asgi {
 }
 
 impl Asgi {
+    /// What a `send()` that need not wait returns.
+    fn done(&self, py: Python<'_>) -> Py<PyAny> {
+        self.done.clone_ref(py).into_any()
+    }
+
     /// Answers one request.
     pub(crate) async fn call(
         self: &Arc<Self>,
@@ -67,6 +76,9 @@ impl Asgi {
     }
 }
 
+pub(crate) use self::awaitable::Done;
+pub(crate) use self::eager::Starter;
 pub(crate) use self::head::{Head, is_hop_by_hop};
+pub(crate) use self::known::Known;
 pub(crate) use self::scope::is_below;
 pub(crate) use self::task::Running;

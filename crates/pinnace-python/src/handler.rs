@@ -106,6 +106,8 @@ impl Hosted {
     ) -> Response<ResponseBody> {
         match &self.application {
             Application::Asgi(asgi) => {
+                // Whatever else the sockets have is read first, then Python runs for all of it, then all is written.
+                tokio::task::yield_now().await;
                 asgi.turnstile.pass(&asgi.nudge).await;
                 ticket.start(Instant::now());
                 let response = asgi.call(request, connection, origin).await;

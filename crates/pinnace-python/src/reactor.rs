@@ -12,14 +12,14 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{ffi, intern};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Runtime};
@@ -45,7 +45,15 @@ pub(crate) struct Reactor {
 
 /// Ends the running turn, because asyncio has something to do.
 #[derive(Clone, Debug)]
-pub(crate) struct Nudge(Arc<Notify>);
+pub(crate) struct Nudge(Arc<Wanted>);
+
+#[derive(Debug, Default)]
+struct Wanted {
+    notify: Notify,
+    event_loop: OnceLock<Py<PyAny>>,
+    /// Timers of asyncio's when the turn began, whose end that depends on them.
+    timers: AtomicIsize,
+}
 
 /// When the interpreter's lock is held while tokio runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,7 +86,7 @@ impl Reactor {
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             epoll: OnceLock::new(),
-            nudge: Nudge(Arc::new(Notify::new())),
+            nudge: Nudge(Arc::default()),
             turnstile: Turnstile::default(),
             never_holds: AtomicBool::new(false),
         })
@@ -94,6 +102,12 @@ impl Reactor {
         self.epoll.set(watched).map_err(|_| PyRuntimeError::new_err("the reactor is attached already"))
     }
 
+    /// Tells whose selector this is.
+    fn belongs_to(&self, event_loop: Py<PyAny>) -> PyResult<()> {
+        let set = self.nudge.0.event_loop.set(event_loop);
+        set.map_err(|_| PyRuntimeError::new_err("the reactor has its event loop already"))
+    }
+
     /// Runs tokio until asyncio has something to do, or the time is over; `None`: no limit, 0: one tick.
     fn turn(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let Some(guard) = self.runtime.try_lock() else {
@@ -103,11 +117,12 @@ impl Reactor {
             return Err(PyRuntimeError::new_err("the reactor is not attached, or closed"));
         };
         self.turnstile.turn(SLEPT.take());
+        self.nudge.0.timers.store(self.nudge.0.queued(py).map_or(0, |(_, timers)| timers), Ordering::Relaxed);
         let until_busy = async {
             let Some(timeout) = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()) else {
                 tokio::select! {
                     biased;
-                    () = self.nudge.0.notified() => {}
+                    () = self.nudge.0.notify.notified() => {}
                     ready = epoll.readable() => keep_readiness(ready),
                 }
                 return;
@@ -118,7 +133,7 @@ impl Reactor {
             }
             tokio::select! {
                 biased;
-                () = self.nudge.0.notified() => {}
+                () = self.nudge.0.notify.notified() => {}
                 ready = epoll.readable() => keep_readiness(ready),
                 () = tokio::time::sleep(timeout.min(LONGEST_TURN)) => {}
             }
@@ -174,7 +189,25 @@ impl Reactor {
 impl Nudge {
     /// asyncio runs again as soon as the tasks that are ready now have run.
     pub(crate) fn now(&self) {
-        self.0.notify_one();
+        self.0.notify.notify_one();
+    }
+
+    /// The same, where Python that has just run has left asyncio something to do, or another timer.
+    pub(crate) fn if_wanted(&self, py: Python<'_>) {
+        let known = self.0.timers.load(Ordering::Relaxed);
+        if self.0.queued(py).is_none_or(|(ready, timers)| ready > 0 || timers != known) {
+            self.now();
+        }
+    }
+}
+
+impl Wanted {
+    /// How much asyncio has to do at once, and how many timers; nothing where this loop keeps them elsewhere.
+    fn queued(&self, py: Python<'_>) -> Option<(isize, isize)> {
+        let event_loop = self.event_loop.get()?.bind(py);
+        let length = |name| event_loop.getattr(name).and_then(|queue| queue.len()).ok();
+        let (ready, timers) = (length(intern!(py, "_ready"))?, length(intern!(py, "_scheduled"))?);
+        Some((isize::try_from(ready).ok()?, isize::try_from(timers).ok()?))
     }
 }
 

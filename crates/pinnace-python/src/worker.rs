@@ -20,7 +20,7 @@ use pyo3::types::PyDict;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::asgi::{Asgi, Running};
+use crate::asgi::{Asgi, Done, Known, Running, Starter};
 use crate::control;
 use crate::handler::{Application, Handler, Hosted};
 use crate::reactor::{Hold, Reactor};
@@ -73,7 +73,9 @@ impl Worker {
         let asgi = Arc::new(Asgi {
             application,
             event_loop: event_loop.clone_ref(py),
-            copy_context: py.import("contextvars")?.getattr("copy_context")?.unbind(),
+            starter: Starter::new(py, &event_loop)?,
+            done: Py::new(py, Done)?,
+            known: Known::new(py, &self.config.root_path)?,
             state,
             logger,
             root_path: self.config.root_path.clone(),
@@ -103,6 +105,7 @@ impl Worker {
     ) -> PyResult<Py<PyAny>> {
         let wsgi = Wsgi::start(py, application, logger, &self.config, Arc::clone(&self.observer))?;
         reactor.hold(Hold::Never);
+        reactor.handle().spawn(wsgi.deliver());
         self.serve(py, reactor, &event_loop, Application::Wsgi(Arc::new(wsgi)), framework)
     }
 

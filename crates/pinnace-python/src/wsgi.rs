@@ -4,6 +4,7 @@
 //! body to [`input`] and takes the answer that [`respond`] makes. What is limited is requests, not connections: an idle
 //! keep-alive connection holds no thread, and a request that finds no place in the queue is told to come again.
 
+mod answers;
 mod environ;
 mod input;
 mod pool;
@@ -70,6 +71,11 @@ impl Wsgi {
         let application = Application { callable: application, template, logger, root_path: config.root_path.clone() };
         let pool = Pool::start(py, application, config.threads.max(1), config.queue)?;
         Ok(Self { pool, max_body_bytes: config.max_body_bytes, observer })
+    }
+
+    /// Carries the threads' answers to the connections; to be run on their thread.
+    pub(crate) fn deliver(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.pool.answers).deliver()
     }
 
     /// Answers one request.

@@ -8,6 +8,11 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+/// What is awaited and done at once, without a result. It has no state, so one is enough.
+#[pyclass(frozen, weakref, module = "pinnace_runtime._native")]
+#[derive(Debug)]
+pub(crate) struct Done;
+
 /// The awaitable of one message.
 #[pyclass(frozen, weakref, module = "pinnace_runtime._native")]
 #[derive(Debug)]
@@ -23,13 +28,13 @@ enum State {
 
 impl Reply {
     /// Done already, with this result.
-    pub(crate) fn ready(py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<Self>> {
-        Py::new(py, Self(Mutex::new(State::Ready(value))))
+    pub(crate) fn ready(py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Self(Mutex::new(State::Ready(value))))?.into_any())
     }
 
     /// Done when this future is, with its result.
-    pub(crate) fn waiting(py: Python<'_>, future: Py<PyAny>) -> PyResult<Py<Self>> {
-        Py::new(py, Self(Mutex::new(State::Future(future))))
+    pub(crate) fn waiting(py: Python<'_>, future: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Self(Mutex::new(State::Future(future))))?.into_any())
     }
 
     fn take(&self) -> State {
@@ -38,7 +43,7 @@ impl Reply {
 
     fn step(&self, py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let iterator = match self.take() {
-            State::Ready(result) => return Err(PyStopIteration::new_err((result,))),
+            State::Ready(result) => return Err(stop_with(result.bind(py))),
             State::Done => return Err(PyRuntimeError::new_err("cannot reuse an awaited message")),
             State::Future(future) => future.call_method0(py, intern!(py, "__await__"))?,
             State::Waiting(iterator) => iterator,
@@ -52,6 +57,55 @@ impl Reply {
         }
         yielded
     }
+}
+
+/// The end of an awaitable with this result, which is no tuple and no exception.
+fn stop_with(result: &Bound<'_, PyAny>) -> PyErr {
+    match result.py().get_type::<PyStopIteration>().call1((result,)) {
+        Ok(end) => PyErr::from_value(end),
+        Err(error) => error,
+    }
+}
+
+/// What is thrown into an awaitable: an exception or its class.
+fn raised(thrown: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let exception = if thrown.is_instance_of::<pyo3::types::PyType>() { thrown.call0()? } else { thrown.clone() };
+    Ok(PyErr::from_value(exception))
+}
+
+#[pymethods]
+impl Done {
+    fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    #[expect(clippy::unused_self, reason = "a method of the iterator protocol")]
+    fn __next__(&self) -> Option<()> {
+        None
+    }
+
+    #[expect(clippy::unused_self, reason = "a method of the coroutine protocol")]
+    fn send(&self, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyStopIteration::new_err(()))
+    }
+
+    #[expect(clippy::unused_self, reason = "a method of the coroutine protocol")]
+    #[pyo3(signature = (kind, value=None, _traceback=None))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        Err(raised(value.filter(|value| !value.is_none()).unwrap_or(kind))?)
+    }
+
+    #[expect(clippy::unused_self, reason = "a method of the coroutine protocol")]
+    fn close(&self) {}
 }
 
 #[pymethods]
@@ -91,11 +145,7 @@ impl Reply {
         }
         let _ = traceback;
         let exception = value.filter(|value| !value.is_none()).unwrap_or(kind);
-        Err(PyErr::from_value(if exception.is_instance_of::<pyo3::types::PyType>() {
-            exception.call0()?
-        } else {
-            exception.clone()
-        }))
+        Err(raised(exception)?)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

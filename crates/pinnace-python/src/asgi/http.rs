@@ -144,13 +144,9 @@ pub(super) async fn exchange(
         let prepared = scope::http(py, asgi, &parts, connection, origin)
             .and_then(|scope| Ok((scope, Bound::new(py, HttpMessages(Arc::clone(&exchange)))?)));
         match prepared {
-            Ok((scope, messages)) => asgi.start(
-                py,
-                &scope,
-                messages.as_any(),
-                &(exchange.clone() as Arc<dyn Conversation>),
-                request_id.as_str(),
-            ),
+            Ok((scope, messages)) => {
+                asgi.start(py, &scope, messages.as_any(), &(exchange.clone() as Arc<dyn Conversation>), &request_id);
+            }
             Err(error) => {
                 asgi.report(py, &error, request_id.as_str());
                 exchange.ended(py, Outcome::Failed);
@@ -159,6 +155,8 @@ pub(super) async fn exchange(
     });
     drop(exchange);
     let answer = answer_rx.await;
+    // Nothing is written while Python has requests to answer.
+    tokio::task::yield_now().await;
     if let Ok(answer) = answer {
         // From here on the body tells: it holds a `ClientGone` of its own.
         gone.0 = Weak::new();
@@ -171,7 +169,7 @@ pub(super) async fn exchange(
 
 #[pymethods]
 impl HttpMessages {
-    fn receive(&self, py: Python<'_>) -> PyResult<Py<Reply>> {
+    fn receive(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let found = self.0.mailbox.receive(py, &self.0.asgi)?;
         match found {
             Found::Event(event) => Reply::ready(py, event),
@@ -182,7 +180,7 @@ impl HttpMessages {
         }
     }
 
-    fn send(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<Reply>> {
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let kind = message
             .get_item(intern!(py, "type"))?
             .ok_or_else(|| PyTypeError::new_err("an ASGI message has a `type`"))?;
@@ -207,7 +205,7 @@ impl HttpMessages {
             other => return Err(PyRuntimeError::new_err(format!("`{other}` is no message of an HTTP response"))),
         };
         match sent {
-            Sent::Done => Reply::ready(py, py.None()),
+            Sent::Done => Ok(self.0.asgi.done(py)),
             Sent::Wait(channel, chunk) => self.0.write_later(py, channel, chunk),
         }
     }
@@ -346,7 +344,7 @@ impl Exchange {
     }
 
     /// Waits for room in the channel, off the application's stack.
-    fn write_later(&self, py: Python<'_>, channel: mpsc::Sender<Chunk>, chunk: Chunk) -> PyResult<Py<Reply>> {
+    fn write_later(&self, py: Python<'_>, channel: mpsc::Sender<Chunk>, chunk: Chunk) -> PyResult<Py<PyAny>> {
         let future = self.asgi.event_loop.call_method0(py, intern!(py, "create_future"))?;
         let reply = Reply::waiting(py, future.clone_ref(py))?;
         let asgi = Arc::clone(&self.asgi);

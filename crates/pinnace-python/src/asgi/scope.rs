@@ -1,9 +1,9 @@
 //! The scope: what an application is told about a request before its first message.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
 
 use ::http::request::Parts;
-use ::http::{HeaderMap, HeaderName, Version, header};
+use ::http::{HeaderMap, Method, Version, header};
 use percent_encoding::percent_decode_str;
 use pinnace_http::Connection;
 use pinnace_types::RequestId;
@@ -24,11 +24,14 @@ pub(super) fn http<'py>(
     origin: Origin,
 ) -> PyResult<Bound<'py, PyDict>> {
     let scope = common(py, asgi, parts, connection, origin)?;
-    scope.set_item(intern!(py, "type"), intern!(py, "http"))?;
     // From 2.4 on Starlette would no longer listen for a disconnect while its stream is idle.
     scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.3"))?)?;
-    scope.set_item(intern!(py, "method"), PyString::intern(py, parts.method.as_str()))?;
-    scope.set_item(intern!(py, "scheme"), PyString::intern(py, origin.scheme))?;
+    if parts.method != Method::GET {
+        scope.set_item(intern!(py, "method"), PyString::intern(py, parts.method.as_str()))?;
+    }
+    if origin.scheme != "http" {
+        scope.set_item(intern!(py, "scheme"), PyString::intern(py, origin.scheme))?;
+    }
     let extensions = PyDict::new(py);
     extensions.set_item(intern!(py, "http.response.pathsend"), PyDict::new(py))?;
     if carries_trailers(parts) {
@@ -47,6 +50,7 @@ pub(super) fn websocket<'py>(
     origin: Origin,
 ) -> PyResult<Bound<'py, PyDict>> {
     let scope = common(py, asgi, parts, connection, origin)?;
+    scope.del_item(intern!(py, "method"))?;
     scope.set_item(intern!(py, "type"), intern!(py, "websocket"))?;
     scope.set_item(intern!(py, "asgi"), versions(py, intern!(py, "2.4"))?)?;
     scope.set_item(intern!(py, "scheme"), if origin.scheme == "https" { "wss" } else { "ws" })?;
@@ -80,28 +84,27 @@ fn common<'py>(
     connection: &Connection,
     origin: Origin,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let scope = PyDict::new(py);
-    let version = match parts.version {
-        Version::HTTP_2 => intern!(py, "2"),
-        Version::HTTP_10 => intern!(py, "1.0"),
-        _ => intern!(py, "1.1"),
-    };
-    scope.set_item(intern!(py, "http_version"), version)?;
-    scope.set_item(intern!(py, "server"), connection.local.map(pair))?;
-    scope.set_item(intern!(py, "client"), origin.client.map(pair))?;
-    scope.set_item(intern!(py, "root_path"), &asgi.root_path)?;
-    let (path, raw_path) = full_path(parts.uri.path(), &asgi.root_path);
-    scope.set_item(intern!(py, "path"), path)?;
+    let scope = asgi.known.scope(py)?;
+    match parts.version {
+        Version::HTTP_2 => scope.set_item(intern!(py, "http_version"), intern!(py, "2"))?,
+        Version::HTTP_10 => scope.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?,
+        _ => {}
+    }
+    if let Some(server) = connection.local {
+        scope.set_item(intern!(py, "server"), asgi.known.pair(py, server)?)?;
+    }
+    if let Some(client) = origin.client {
+        scope.set_item(intern!(py, "client"), asgi.known.pair(py, client)?)?;
+    }
+    let raw_path = full_path(parts.uri.path(), &asgi.root_path);
+    scope.set_item(intern!(py, "path"), decoded(&raw_path))?;
     scope.set_item(intern!(py, "raw_path"), PyBytes::new(py, raw_path.as_bytes()))?;
-    let query = parts.uri.query().unwrap_or_default();
-    scope.set_item(intern!(py, "query_string"), PyBytes::new(py, query.as_bytes()))?;
-    scope.set_item(intern!(py, "headers"), headers(py, parts)?)?;
+    if let Some(query) = parts.uri.query() {
+        scope.set_item(intern!(py, "query_string"), PyBytes::new(py, query.as_bytes()))?;
+    }
+    scope.set_item(intern!(py, "headers"), headers(py, asgi, parts)?)?;
     scope.set_item(intern!(py, "state"), asgi.state.bind(py).copy()?)?;
     Ok(scope)
-}
-
-fn pair(address: SocketAddr) -> (String, u16) {
-    (address.ip().to_canonical().to_string(), address.port())
 }
 
 fn versions<'py>(py: Python<'py>, spec: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
@@ -112,12 +115,16 @@ fn versions<'py>(py: Python<'py>, spec: &Bound<'py, PyString>) -> PyResult<Bound
 }
 
 /// ASGI's `path` includes the `root_path`; a proxy may have cut it off.
-fn full_path(path: &str, root_path: &str) -> (String, String) {
-    let raw =
-        if root_path.is_empty() || is_below(path, root_path) { path.to_owned() } else { format!("{root_path}{path}") };
-    let decoded =
-        if raw.contains('%') { percent_decode_str(&raw).decode_utf8_lossy().into_owned() } else { raw.clone() };
-    (decoded, raw)
+fn full_path<'a>(path: &'a str, root_path: &str) -> Cow<'a, str> {
+    if root_path.is_empty() || is_below(path, root_path) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(format!("{root_path}{path}"))
+    }
+}
+
+fn decoded(raw_path: &str) -> Cow<'_, str> {
+    if raw_path.contains('%') { percent_decode_str(raw_path).decode_utf8_lossy() } else { Cow::Borrowed(raw_path) }
 }
 
 /// Whether a path is this root or lies below it.
@@ -125,32 +132,29 @@ pub(crate) fn is_below(path: &str, root: &str) -> bool {
     path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn headers<'py>(py: Python<'py>, parts: &Parts) -> PyResult<Bound<'py, PyList>> {
+fn headers<'py>(py: Python<'py>, asgi: &Asgi, parts: &Parts) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     if let (false, Some(authority)) = (parts.headers.contains_key(header::HOST), parts.uri.authority()) {
         list.append((PyBytes::new(py, b"host"), PyBytes::new(py, authority.as_str().as_bytes())))?;
     }
     let joined = joined_cookies(&parts.headers);
     for (name, value) in &parts.headers {
-        if joined.is_some() && *name == header::COOKIE {
-            continue;
+        if joined.is_none() || *name != header::COOKIE {
+            asgi.known.append(&list, name, value)?;
         }
-        list.append((name_bytes(py, name), PyBytes::new(py, value.as_bytes())))?;
     }
     if let Some(cookies) = joined {
-        list.append((name_bytes(py, &header::COOKIE), PyBytes::new(py, &cookies)))?;
+        list.append((PyBytes::new(py, b"cookie"), PyBytes::new(py, &cookies)))?;
     }
     Ok(list)
 }
 
-fn name_bytes<'py>(py: Python<'py>, name: &HeaderName) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, name.as_str().as_bytes())
-}
-
 /// HTTP/2 splits cookies over fields; applications expect one.
 fn joined_cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(::http::HeaderValue::as_bytes).collect();
-    (cookies.len() > 1).then(|| cookies.join(&b"; "[..]))
+    let mut cookies = headers.get_all(header::COOKIE).iter().map(::http::HeaderValue::as_bytes);
+    let (first, second) = (cookies.next()?, cookies.next()?);
+    let all: Vec<&[u8]> = [first, second].into_iter().chain(cookies).collect();
+    Some(all.join(&b"; "[..]))
 }
 
 fn subprotocols(headers: &HeaderMap) -> Vec<String> {

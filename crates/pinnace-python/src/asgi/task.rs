@@ -1,4 +1,4 @@
-//! Applications as `asyncio.Task`s: started in a context of their own, held until they end.
+//! Applications as `asyncio.Task`s: started in a context of their own, held until they end where they wait for anything.
 //!
 //! asyncio holds its tasks only weakly; an application that outlives its response (background work) would be collected.
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::PyTypeError;
+use pinnace_types::RequestId;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -17,7 +17,7 @@ use super::{Asgi, ClientDisconnected};
 /// The tasks that run.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    tasks: Mutex<HashMap<u64, Option<Py<PyAny>>>>,
+    tasks: Mutex<HashMap<u64, Py<PyAny>>>,
     next: Mutex<u64>,
     changed: Notify,
 }
@@ -42,21 +42,35 @@ struct Ended {
     id: u64,
     asgi: Arc<Asgi>,
     conversation: Arc<dyn Conversation>,
-    request_id: String,
+    request_id: RequestId,
+}
+
+impl Running {
+    fn insert(&self, task: Py<PyAny>) -> u64 {
+        let mut next = self.next.lock();
+        *next += 1;
+        self.tasks.lock().insert(*next, task);
+        *next
+    }
+
+    fn remove(&self, id: u64) {
+        self.tasks.lock().remove(&id);
+        self.changed.notify_waiters();
+    }
 }
 
 impl Asgi {
-    /// Calls the application and starts its task.
+    /// Calls the application, starts its task, and lets it run until it first waits.
     pub(crate) fn start(
         self: &Arc<Self>,
         py: Python<'_>,
         scope: &Bound<'_, PyDict>,
         messages: &Bound<'_, PyAny>,
         conversation: &Arc<dyn Conversation>,
-        request_id: &str,
+        request_id: &RequestId,
     ) {
         if let Err(error) = self.try_start(py, scope, messages, Arc::clone(conversation), request_id) {
-            self.report(py, &error, request_id);
+            self.report(py, &error, request_id.as_str());
             conversation.ended(py, Outcome::Failed);
         }
     }
@@ -67,31 +81,38 @@ impl Asgi {
         scope: &Bound<'_, PyDict>,
         messages: &Bound<'_, PyAny>,
         conversation: Arc<dyn Conversation>,
-        request_id: &str,
+        request_id: &RequestId,
     ) -> PyResult<()> {
-        let context = self.copy_context.bind(py).call0()?;
         let receive = messages.getattr(intern!(py, "receive"))?;
         let send = messages.getattr(intern!(py, "send"))?;
-        let run = intern!(py, "run");
-        let coroutine = context.call_method1(run, (&self.application, scope, receive, send))?;
-        if coroutine.is_none() {
-            return Err(PyTypeError::new_err(
-                "the application returned None and no coroutine: is it a WSGI application?",
-            ));
+        let arguments = (scope, receive, send).into_pyobject(py)?;
+        let task = self.starter.start(self.application.bind(py), &arguments)?;
+        if task.call_method0(intern!(py, "done"))?.is_truthy()? {
+            conversation.ended(py, self.outcome(&task, request_id)?);
+        } else {
+            let id = self.running.insert(task.clone().unbind());
+            let ended = Ended { id, asgi: Arc::clone(self), conversation, request_id: request_id.clone() };
+            task.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, ended)?,))?;
         }
-        let create_task = self.event_loop.bind(py).getattr(intern!(py, "create_task"))?;
-        // `run` makes the task copy this context; the keyword `context` exists only since 3.11.
-        let task = context.call_method1(run, (create_task, coroutine))?;
-        let id = {
-            let mut next = self.running.next.lock();
-            *next += 1;
-            *next
-        };
-        self.running.tasks.lock().insert(id, Some(task.clone().unbind()));
-        let ended = Ended { id, asgi: Arc::clone(self), conversation, request_id: request_id.to_owned() };
-        task.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, ended)?,))?;
-        self.nudge.now();
+        self.nudge.if_wanted(py);
         Ok(())
+    }
+
+    /// How a task ended that is done; what it failed with is written to the log.
+    fn outcome(&self, task: &Bound<'_, PyAny>, request_id: &RequestId) -> PyResult<Outcome> {
+        let py = task.py();
+        match task.call_method0(intern!(py, "exception")) {
+            Ok(exception) if exception.is_none() => Ok(Outcome::Returned),
+            Ok(exception) => {
+                // That the client went away is no fault of the application.
+                if !exception.is_instance_of::<ClientDisconnected>() {
+                    self.report(py, &PyErr::from_value(exception), request_id.as_str());
+                }
+                Ok(Outcome::Failed)
+            }
+            Err(_) if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? => Ok(Outcome::Cancelled),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes an exception of the application to the log.
@@ -145,7 +166,7 @@ impl Asgi {
     pub(crate) fn cancel_all(&self, py: Python<'_>) {
         let tasks: Vec<_> = {
             let tasks = self.running.tasks.lock();
-            tasks.values().flatten().map(|task| task.clone_ref(py)).collect()
+            tasks.values().map(|task| task.clone_ref(py)).collect()
         };
         for task in tasks {
             if let Err(error) = task.call_method0(py, intern!(py, "cancel")) {
@@ -159,22 +180,8 @@ impl Asgi {
 #[pymethods]
 impl Ended {
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.asgi.running.tasks.lock().remove(&self.id);
-        self.asgi.running.changed.notify_waiters();
-        let outcome = if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-            Outcome::Cancelled
-        } else {
-            let exception = task.call_method0(intern!(py, "exception"))?;
-            if exception.is_none() {
-                Outcome::Returned
-            } else {
-                // That the client went away is no fault of the application.
-                if !exception.is_instance_of::<ClientDisconnected>() {
-                    self.asgi.report(py, &PyErr::from_value(exception), &self.request_id);
-                }
-                Outcome::Failed
-            }
-        };
+        self.asgi.running.remove(self.id);
+        let outcome = self.asgi.outcome(task, &self.request_id)?;
         self.conversation.ended(py, outcome);
         Ok(())
     }

@@ -128,13 +128,9 @@ pub(super) async fn converse(
             Ok((scope, Bound::new(py, WebSocketMessages(Arc::clone(&conversing)))?))
         });
         match prepared {
-            Ok((scope, messages)) => asgi.start(
-                py,
-                &scope,
-                messages.as_any(),
-                &(conversing.clone() as Arc<dyn Conversation>),
-                request_id.as_str(),
-            ),
+            Ok((scope, messages)) => {
+                asgi.start(py, &scope, messages.as_any(), &(conversing.clone() as Arc<dyn Conversation>), &request_id);
+            }
             Err(error) => {
                 asgi.report(py, &error, request_id.as_str());
                 conversing.ended(py, Outcome::Failed);
@@ -151,14 +147,14 @@ pub(super) async fn converse(
 
 #[pymethods]
 impl WebSocketMessages {
-    fn receive(&self, py: Python<'_>) -> PyResult<Py<Reply>> {
+    fn receive(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.0.mailbox.receive(py, &self.0.asgi)? {
             Found::Event(event) => Reply::ready(py, event),
             Found::Wait(future) => Reply::waiting(py, future),
         }
     }
 
-    fn send(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<Reply>> {
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let kind = message
             .get_item(intern!(py, "type"))?
             .ok_or_else(|| PyTypeError::new_err("an ASGI message has a `type`"))?;
@@ -170,7 +166,7 @@ impl WebSocketMessages {
             "websocket.http.response.body" => self.0.refuse_body(message)?,
             other => return Err(PyRuntimeError::new_err(format!("`{other}` is no message of a WebSocket"))),
         }
-        Reply::ready(py, py.None())
+        Ok(self.0.asgi.done(py))
     }
 }
 
@@ -232,7 +228,7 @@ impl Conversing {
         Ok(())
     }
 
-    fn write(&self, py: Python<'_>, outgoing: Frame) -> PyResult<Py<Reply>> {
+    fn write(&self, py: Python<'_>, outgoing: Frame) -> PyResult<Py<PyAny>> {
         let channel = match &self.state.lock().phase {
             Phase::Open(channel) => channel.clone(),
             Phase::Handshake | Phase::Refusing(..) => {
@@ -244,7 +240,7 @@ impl Conversing {
             Phase::Closed => return Err(PyRuntimeError::new_err("the WebSocket is closed already")),
         };
         match channel.try_send(outgoing) {
-            Ok(()) => Reply::ready(py, py.None()),
+            Ok(()) => Ok(self.asgi.done(py)),
             Err(TrySendError::Closed(_)) => Err(ClientDisconnected::new_err("the client has gone")),
             Err(TrySendError::Full(outgoing)) => {
                 let future = self.asgi.event_loop.call_method0(py, intern!(py, "create_future"))?;
@@ -259,7 +255,7 @@ impl Conversing {
         }
     }
 
-    fn close(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<Reply>> {
+    fn close(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let code = item(message, "code")?.map_or(Ok(1000), |code| code.extract())?;
         let reason: String = item(message, "reason")?.map_or_else(|| Ok(String::new()), |reason| reason.extract())?;
         if !is_close_code(code) || reason.len() > MAX_REASON {
@@ -272,7 +268,7 @@ impl Conversing {
         if in_handshake {
             self.answer(problem(ErrorCode::Forbidden, "the application refused the WebSocket", Some(&self.request_id)));
             self.mailbox.end(py, &self.asgi, Event::Disconnect { code: 1006, reason: String::new() })?;
-            return Reply::ready(py, py.None());
+            return Ok(self.asgi.done(py));
         }
         let reply = self.write(py, Frame::Close(Some((code, reason))))?;
         self.state.lock().phase = Phase::Closed;

@@ -11,6 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::answers::Answers;
 use super::{Application, Job, respond};
 
 /// A queue and those who serve it.
@@ -19,12 +20,19 @@ pub(super) struct Pool {
     state: Mutex<State>,
     filled: Condvar,
     capacity: usize,
+    threads: usize,
+    pub(super) answers: Arc<Answers>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     jobs: VecDeque<Job>,
-    idle: usize,
+    /// Threads that run a job.
+    busy: usize,
+    /// Threads that sleep.
+    asleep: usize,
+    /// Whether a thread is on its way to the queue: awake, and waiting for the interpreter's lock.
+    coming: bool,
     closed: bool,
 }
 
@@ -46,6 +54,8 @@ impl Pool {
             state: Mutex::default(),
             filled: Condvar::new(),
             capacity: usize::try_from(queue).unwrap_or(usize::MAX),
+            threads: usize::try_from(threads).unwrap_or(usize::MAX),
+            answers: Arc::default(),
         });
         let application = Arc::new(application);
         let thread_class = py.import("threading")?.getattr("Thread")?;
@@ -63,12 +73,16 @@ impl Pool {
     /// Puts a job before the threads, unless more wait than may.
     pub(super) fn submit(&self, job: Job) -> Result<(), Full> {
         let mut state = self.state.lock();
-        if state.jobs.len() >= self.capacity + state.idle {
+        if state.jobs.len() >= self.capacity + (self.threads - state.busy) {
             return Err(Full);
         }
         state.jobs.push_back(job);
+        let wakes = state.calls_another();
         drop(state);
-        self.filled.notify_one();
+        self.answers.watch();
+        if wakes {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -78,28 +92,72 @@ impl Pool {
         self.filled.notify_all();
     }
 
+    /// Takes a job, if there is one; called with the interpreter's lock held, so that it is run at once.
     fn take(&self) -> Option<Job> {
         let mut state = self.state.lock();
-        state.idle += 1;
-        loop {
-            if let Some(job) = state.jobs.pop_front() {
-                state.idle -= 1;
-                return Some(job);
-            }
-            if state.closed {
-                state.idle -= 1;
-                return None;
-            }
+        let job = state.jobs.pop_front()?;
+        state.busy += 1;
+        let wakes = state.calls_another();
+        drop(state);
+        if wakes {
+            self.filled.notify_one();
+        }
+        Some(job)
+    }
+
+    /// The job is done.
+    fn done(&self) {
+        let goes_on = {
+            let mut state = self.state.lock();
+            state.busy -= 1;
+            !state.jobs.is_empty()
+        };
+        self.answers.settle(goes_on);
+    }
+
+    /// Sleeps until there may be a job; false at the end. Called without the interpreter's lock.
+    fn sleep(&self) -> bool {
+        let mut state = self.state.lock();
+        state.asleep += 1;
+        while state.jobs.is_empty() && !state.closed {
+            state.coming = false;
             self.filled.wait(&mut state);
         }
+        state.asleep -= 1;
+        state.coming = true;
+        !state.jobs.is_empty()
+    }
+
+    /// A thread that was on its way has the interpreter's lock.
+    fn arrive(&self) {
+        self.state.lock().coming = false;
+    }
+}
+
+impl State {
+    /// Whether one more thread is to be woken: one at a time, because each waits for the interpreter's lock, and takes its
+    /// job only when it has it. A job is never held by a thread that cannot run it, and as soon as one blocks in a call
+    /// that gives up the lock, the next is there.
+    fn calls_another(&mut self) -> bool {
+        let calls = !self.jobs.is_empty() && !self.coming && self.asleep > 0;
+        self.coming |= calls;
+        calls
     }
 }
 
 #[pymethods]
 impl PoolThread {
     fn __call__(&self, py: Python<'_>) {
-        while let Some(job) = py.detach(|| self.pool.take()) {
-            respond::answer(py, &self.application, job);
+        loop {
+            while let Some(job) = self.pool.take() {
+                respond::answer(py, &self.application, &self.pool.answers, job);
+                self.pool.done();
+            }
+            let goes_on = py.detach(|| self.pool.sleep());
+            self.pool.arrive();
+            if !goes_on {
+                return;
+            }
         }
     }
 }

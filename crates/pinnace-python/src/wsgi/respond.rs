@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{ffi, intern};
 use tokio::sync::{mpsc, oneshot};
 
+use super::answers::Answers;
 use super::{Application, Job, environ};
 use crate::asgi::{ClientDisconnected, Head, is_hop_by_hop};
 use crate::body::{CHUNKS_IN_FLIGHT, Chunk, ResponseBody};
@@ -25,6 +26,7 @@ struct StartResponse(Arc<Exchange>);
 #[derive(Debug)]
 struct Exchange {
     method: Method,
+    answers: Arc<Answers>,
     state: Mutex<State>,
 }
 
@@ -54,7 +56,7 @@ enum Next {
 }
 
 /// Runs one job.
-pub(super) fn answer(py: Python<'_>, application: &Application, job: Job) {
+pub(super) fn answer(py: Python<'_>, application: &Application, answers: &Arc<Answers>, job: Job) {
     let id = job.parts.extensions.get::<RequestIdentity>().map(|identity| identity.0.clone());
     if let Some(place) = job.parts.extensions.get::<Place>() {
         place.0.start(tokio::time::Instant::now());
@@ -65,7 +67,7 @@ pub(super) fn answer(py: Python<'_>, application: &Application, job: Job) {
         // SAFETY: it is a context, and nobody has entered this fresh copy.
         unsafe { ffi::PyContext_Enter(context.as_ptr()) == 0 }
     });
-    serve(py, application, job, id.as_ref());
+    serve(py, application, answers, job, id.as_ref());
     if let (true, Some(context)) = (entered, context) {
         // SAFETY: it was entered above on this thread.
         if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
@@ -74,11 +76,12 @@ pub(super) fn answer(py: Python<'_>, application: &Application, job: Job) {
     }
 }
 
-fn serve(py: Python<'_>, application: &Application, job: Job, id: Option<&RequestId>) {
+fn serve(py: Python<'_>, application: &Application, answers: &Arc<Answers>, job: Job, id: Option<&RequestId>) {
     let environ = environ::build(py, application, &job);
     let Job { parts, body, answer, .. } = job;
     let exchange = Arc::new(Exchange {
         method: parts.method,
+        answers: Arc::clone(answers),
         state: Mutex::new(State { answer: Some(answer), head: None, phase: Phase::Open, remaining: None }),
     });
     let outcome = environ.and_then(|environ| {
@@ -238,7 +241,7 @@ impl Exchange {
             head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(data.len()));
         }
         state.phase = Phase::Complete;
-        state.give(head, ResponseBody::full(if has_body { data } else { Bytes::new() }));
+        state.give(&self.answers, head, ResponseBody::full(if has_body { data } else { Bytes::new() }));
         Ok(())
     }
 
@@ -265,12 +268,12 @@ impl Exchange {
                     let head = state.take_head()?;
                     if !head.has_body(&self.method) {
                         state.phase = Phase::Complete;
-                        state.give(head, ResponseBody::full(""));
+                        state.give(&self.answers, head, ResponseBody::full(""));
                         return Ok(Next::Enough);
                     }
                     if state.remaining == Some(length) {
                         state.phase = Phase::Complete;
-                        state.give(head, ResponseBody::full(data));
+                        state.give(&self.answers, head, ResponseBody::full(data));
                         return Ok(Next::Enough);
                     }
                     if let Some(remaining) = &mut state.remaining {
@@ -280,7 +283,7 @@ impl Exchange {
                     }
                     let (chunk_tx, chunk_rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
                     state.phase = Phase::Streaming(chunk_tx.clone());
-                    state.give(head, ResponseBody::stream(chunk_rx, None));
+                    state.give(&self.answers, head, ResponseBody::stream(chunk_rx, None));
                     (chunk_tx, Chunk::part(data))
                 }
             }
@@ -314,8 +317,7 @@ impl Exchange {
         state.phase = Phase::Complete;
         if let Some(answer) = state.answer.take() {
             let detail = "the application failed; its log has the details";
-            // It fails when the client has gone.
-            let _ = answer.send(problem(ErrorCode::Internal, detail, id));
+            self.answers.put((answer, problem(ErrorCode::Internal, detail, id)));
         }
     }
 }
@@ -325,16 +327,20 @@ impl State {
         self.head.take().ok_or_else(|| PyRuntimeError::new_err("the application sent a body before start_response"))
     }
 
-    fn give(&mut self, mut head: Head, body: ResponseBody) {
+    fn give(&mut self, answers: &Answers, mut head: Head, body: ResponseBody) {
         if head.status == StatusCode::NO_CONTENT {
             head.headers.remove(header::CONTENT_LENGTH);
         }
+        let is_whole = matches!(body, ResponseBody::Full(_));
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
         if let Some(answer) = self.answer.take() {
-            // It fails when the client has gone, which the next chunk finds out.
-            let _ = answer.send(response);
+            // Should the client have gone, the next chunk finds it out.
+            answers.put((answer, response));
+            if !is_whole {
+                answers.flush();
+            }
         }
     }
 }

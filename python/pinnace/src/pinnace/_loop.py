@@ -33,6 +33,7 @@ class ReactorSelector(selectors.EpollSelector):
 def new_event_loop(reactor: Reactor) -> asyncio.AbstractEventLoop:
     """A loop on this thread, set as the current one."""
     loop = asyncio.SelectorEventLoop(ReactorSelector(reactor))
+    reactor.belongs_to(loop)
     asyncio.set_event_loop(loop)
     return loop
 

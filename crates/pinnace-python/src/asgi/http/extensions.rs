@@ -22,7 +22,7 @@ const PIECE: usize = 128 << 10;
 
 impl Exchange {
     /// Takes `http.response.pathsend`: a file is the whole body. Its bytes never pass through Python.
-    pub(super) fn send_file(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<Reply>> {
+    pub(super) fn send_file(&self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let path = message
             .get_item(intern!(py, "path"))?
             .ok_or_else(|| PyKeyError::new_err("an http.response.pathsend has a `path`"))?
@@ -64,7 +64,7 @@ impl Exchange {
         };
         let Some(channel) = channel else {
             self.mailbox.end(py, &self.asgi, Event::Disconnect)?;
-            return Reply::ready(py, py.None());
+            return Ok(self.asgi.done(py));
         };
         let future = self.asgi.event_loop.call_method0(py, intern!(py, "create_future"))?;
         let reply = Reply::waiting(py, future.clone_ref(py))?;
