@@ -24,20 +24,32 @@ import measure
 from contenders import HERE, Field, Suite
 from report import Figures, page
 
-LIBRARIES = ("uvicorn", "uvloop", "httptools", "gunicorn", "granian", "fastapi", "starlette", "flask")
+LIBRARIES = (
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "gunicorn",
+    "granian",
+    "fastapi",
+    "starlette",
+    "flask",
+    "django",
+    "djangorestframework",
+)
 
 
 def main() -> None:
     options = parse()
-    load = measure.Load(
-        tool="wrk" if options.load == "wrk" else "pinnace-load",
-        program=Path(shutil.which("wrk") or "wrk") if options.load == "wrk" else options.generator,
-        core=options.load_core,
-        connections=options.connections,
-        seconds=options.seconds,
-    )
     order = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="pinnace-bench-") as scratch:
+        load = measure.Load(
+            tool="wrk" if options.load == "wrk" else "pinnace-load",
+            program=Path(shutil.which("wrk") or "wrk") if options.load == "wrk" else options.generator,
+            core=options.load_core,
+            connections=options.connections,
+            seconds=options.seconds,
+            scratch=Path(scratch),
+        )
         field = Field(options.binary.resolve(), Path(sys.prefix), Path(scratch), options.port)
         suites = [suite for suite in field.suites() if not options.only or suite.name in options.only.split(",")]
         if not suites:
@@ -79,20 +91,20 @@ def run(
     fast = Figures(suite, {contender.name: [] for contender in suite.contenders})
     steady = Figures(suite, {contender.name: [] for contender in suite.contenders}, options.rate or None)
     with (
-        measure.running(suite.behind, options.load_core, scratch),
-        measure.running(suite.contenders, options.server_core, scratch) as processes,
+        measure.running(suite.behind, options.load_core, scratch, suite.ask),
+        measure.running(suite.contenders, options.server_core, scratch, suite.ask) as processes,
     ):
         for contender in suite.contenders:
-            measure.window(load, contender, processes[contender.name])
+            measure.window(load, contender, processes[contender.name], suite.ask)
         for number in range(options.rounds):
             say(f"{suite.name}: round {number + 1} of {options.rounds}")
             contenders = list(suite.contenders)
             order.shuffle(contenders)
             for contender in contenders:
                 process = processes[contender.name]
-                fast.windows[contender.name].append(measure.window(load, contender, process))
+                fast.windows[contender.name].append(measure.window(load, contender, process, suite.ask))
                 if options.rate:
-                    seen = measure.steady_window(load, options.generator, options.rate, contender, process)
+                    seen = measure.steady_window(load, options.generator, options.rate, contender, process, suite.ask)
                     steady.windows[contender.name].append(seen)
     return [fast, steady] if options.rate else [fast]
 

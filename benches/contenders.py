@@ -49,6 +49,33 @@ PROXY = """upstream behind {{ server 127.0.0.1:{behind}; keepalive 256; keepaliv
   }}"""
 
 
+# What the rows with an order send: five fields and what is in them.
+ORDER = json.dumps(
+    {
+        "id": 1234,
+        "customer": {"name": "Ada Lovelace", "email": "ada@example.org", "vip": True},
+        "lines": [{"sku": "AB-1", "quantity": 2, "price": 9.5}, {"sku": "CD-2", "quantity": 1, "price": 120.25}],
+        "tags": ["new", "web"],
+        "created": "2026-01-02T03:04:05Z",
+        "note": "leave at door",
+    },
+    separators=(",", ":"),
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The request of a suite: `GET`, or `POST` where it has a body of JSON."""
+
+    path: str = "/"
+    body: str | None = None
+
+    def answered_by(self, body: bytes) -> bool:
+        """Whether this is the answer: what was sent comes back."""
+        expected = {"message": "Hello, World!"} if self.body is None else json.loads(self.body)
+        return bool(json.loads(body) == expected)
+
+
 @dataclass(frozen=True)
 class Contender:
     """A server, as a command that listens on `port`."""
@@ -67,6 +94,7 @@ class Suite:
     contenders: list[Contender]
     # Servers that the contenders need, on the side of the load.
     behind: list[Contender] = field(default_factory=list)
+    ask: Ask = Ask()
 
 
 @dataclass
@@ -86,8 +114,26 @@ class Field:
         suites = [
             Suite("asgi-raw", "ASGI without a framework, 27 bytes of JSON", self.asgi("raw_asgi:app")),
             Suite("asgi-fastapi", "FastAPI, `async def`, 27 bytes of JSON", self.asgi("fastapi_app:app")),
+            Suite(
+                "asgi-fastapi-model",
+                "FastAPI, an order of nested models, checked and sent back",
+                self.asgi("fastapi_app:app"),
+                ask=Ask("/orders", ORDER),
+            ),
+            Suite(
+                "asgi-fastapi-sync",
+                "FastAPI, plain `def`, 27 bytes of JSON",
+                self.asgi("fastapi_app:app"),
+                ask=Ask("/sync"),
+            ),
             Suite("wsgi-raw", "WSGI without a framework, 27 bytes of JSON", self.wsgi("raw_wsgi:app")),
             Suite("wsgi-flask", "Flask, 27 bytes of JSON", self.wsgi("flask_app:app")),
+            Suite(
+                "wsgi-drf",
+                "Django REST Framework, an order of nested serializers, checked and sent back",
+                self.wsgi("drf_app:app"),
+                ask=Ask("/orders", ORDER),
+            ),
         ]
         nginx = shutil.which("nginx")
         if nginx is not None:

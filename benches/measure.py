@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from contenders import APPS, Contender
+from contenders import APPS, Ask, Contender
 
 TICK = os.sysconf("SC_CLK_TCK")
 LONGEST_START = 30.0
@@ -31,16 +31,34 @@ class Load:
     core: int
     connections: int
     seconds: int
+    scratch: Path
 
-    def command(self, url: str) -> list[str]:
+    def command(self, url: str, ask: Ask) -> list[str]:
         pinned = ["taskset", "-c", str(self.core), str(self.program)]
         if self.tool == "wrk":
-            return [*pinned, "-t1", f"-c{self.connections}", f"-d{self.seconds}s", "--latency", url]
-        return [*pinned, "url", url, "--connections", str(self.connections), "--for", f"{self.seconds}s"]
+            script = [] if ask.body is None else ["-s", str(self.script(ask.body))]
+            return [*pinned, "-t1", f"-c{self.connections}", f"-d{self.seconds}s", "--latency", *script, url]
+        words = ["--connections", str(self.connections), "--for", f"{self.seconds}s"]
+        return [*pinned, "url", url, *words, *posted(ask)]
 
-    def steadily(self, program: Path, url: str, rate: int) -> list[str]:
+    def steadily(self, program: Path, url: str, rate: int, ask: Ask) -> list[str]:
         pinned = ["taskset", "-c", str(self.core), str(program)]
-        return [*pinned, "url", url, "--rate", str(rate), "--for", f"{self.seconds}s"]
+        return [*pinned, "url", url, "--rate", str(rate), "--for", f"{self.seconds}s", *posted(ask)]
+
+    def script(self, body: str) -> Path:
+        """What tells wrk to send a body."""
+        file = self.scratch / "post.lua"
+        file.write_text(
+            f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = {json.dumps(body)}\n'
+        )
+        return file
+
+
+def posted(ask: Ask) -> list[str]:
+    """The same for pinnace-load."""
+    if ask.body is None:
+        return []
+    return ["--method", "POST", "--header", "Content-Type: application/json", "--body", ask.body]
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,9 @@ class Window:
 
 
 @contextmanager
-def running(contenders: list[Contender], core: int, logs: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def running(
+    contenders: list[Contender], core: int, logs: Path, ask: Ask
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """The servers, each answering, pinned to a core; none is left afterwards."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
@@ -72,22 +92,23 @@ def running(contenders: list[Contender], core: int, logs: Path) -> Iterator[dict
                     stderr=log,
                     start_new_session=True,
                 )
-            answers(contender, processes[contender.name], logs)
+            answers(contender, processes[contender.name], logs, ask)
         yield processes
     finally:
         for process in processes.values():
             end(process)
 
 
-def answers(contender: Contender, process: subprocess.Popen[bytes], logs: Path) -> None:
+def answers(contender: Contender, process: subprocess.Popen[bytes], logs: Path, ask: Ask) -> None:
     deadline = time.monotonic() + LONGEST_START
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", contender.port, timeout=2)
         try:
-            connection.request("GET", "/")
+            headers = {} if ask.body is None else {"Content-Type": "application/json"}
+            connection.request("GET" if ask.body is None else "POST", ask.path, ask.body, headers)
             response = connection.getresponse()
-            body = json.loads(response.read())
-            if response.status != 200 or body != {"message": "Hello, World!"}:
+            body = response.read()
+            if response.status != 200 or not ask.answered_by(body):
                 raise SystemExit(f"{contender.name} answers {response.status} {body!r}")
             return
         except (OSError, http.client.HTTPException):
@@ -108,16 +129,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def window(load: Load, contender: Contender, process: subprocess.Popen[bytes]) -> Window:
+def window(load: Load, contender: Contender, process: subprocess.Popen[bytes], ask: Ask) -> Window:
     """Loads one server as fast as it can."""
-    return _observe(load.command(f"http://127.0.0.1:{contender.port}/"), process, wrk=load.tool == "wrk")
+    command = load.command(f"http://127.0.0.1:{contender.port}{ask.path}", ask)
+    return _observe(command, process, wrk=load.tool == "wrk")
 
 
 def steady_window(
-    load: Load, program: Path, rate: int, contender: Contender, process: subprocess.Popen[bytes]
+    load: Load, program: Path, rate: int, contender: Contender, process: subprocess.Popen[bytes], ask: Ask
 ) -> Window:
     """Asks one server at a constant rate, whether it keeps up or not."""
-    command = load.steadily(program, f"http://127.0.0.1:{contender.port}/", rate)
+    command = load.steadily(program, f"http://127.0.0.1:{contender.port}{ask.path}", rate, ask)
     return _observe(command, process, wrk=False)
 
 
