@@ -143,6 +143,26 @@ def test_fields_and_variables(serve: Serve, folder: Path) -> None:
     assert served.end() == 0
 
 
+def test_a_connection_may_take_so_much(serve: Serve) -> None:
+    heads = ("--header-timeout", "1s", "--limit-request-fields", "10", "--max-header-size", "8KiB")
+    served = serve("--keep-alive", "1", *heads)
+    connection = served.connect()
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    assert connection.sock is not None
+    assert connection.sock.recv(1) == b"", "an idle connection is closed"
+    connection.close()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=LONGEST_WAIT) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+    for fields in ({f"X-{number}": "1" for number in range(20)}, {"X-Long": "x" * 9000}):
+        connection = served.connect()
+        connection.request("GET", "/", headers=fields)
+        assert connection.getresponse().status == 431
+        connection.close()
+    assert served.end() == 0
+
+
 def test_above_info_only_what_is_amiss_is_written(binary: Path, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

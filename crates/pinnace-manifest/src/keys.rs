@@ -236,6 +236,17 @@ const KEYS: &[Key] = &[
         "info",
         "from which level on Pinnace's own lines are written",
     ),
+    key(Serve, "timeout_keep_alive", Duration, "75s", "how long a connection may be idle between two requests"),
+    key(Serve, "header_timeout", Duration, "30s", "how long a request's head may take from its first byte on"),
+    key(Serve, "max_header_size", Size, "64KiB", "bytes that a request's head may have"),
+    key(Serve, "max_header_fields", Number(32_768), "100", "fields that a request's head may have"),
+    key(
+        Serve,
+        "max_connections",
+        Number(1_000_000),
+        "10000",
+        "connections that a worker may have; more wait to be accepted",
+    ),
     key(Serve, "shed", Flag, "true", "answer 503 to what would wait too long in an overload"),
     key(
         Serve,

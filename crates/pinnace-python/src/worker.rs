@@ -154,7 +154,16 @@ impl Worker {
             let fds = self.config.listen_fds.iter();
             fds.map(|fd| take_listener(*fd, own(fd))).collect::<PyResult<Vec<_>>>()?
         };
-        let limits = ServerConfig { max_body_bytes: self.config.max_body_bytes, ..ServerConfig::default() };
+        let connections = self.config.connections;
+        let limits = ServerConfig {
+            max_body_bytes: self.config.max_body_bytes,
+            idle_timeout: connections.idle,
+            header_timeout: connections.head,
+            max_header_bytes: connections.max_head_bytes as usize,
+            max_headers: connections.max_fields as usize,
+            max_connections: connections.max_connections as usize,
+            ..ServerConfig::default()
+        };
         let server = Server::new(limits, Handler(Arc::clone(&hosted)));
         let drained = event_loop.call_method0(py, intern!(py, "create_future"))?;
         let result = drained.clone_ref(py);

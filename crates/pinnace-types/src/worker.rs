@@ -76,6 +76,26 @@ pub struct WorkerConfig {
     /// What `breakpoint()` can do.
     #[serde(default)]
     pub debugger: Debugger,
+    /// What one connection may take, and how many there may be.
+    #[serde(default)]
+    pub connections: ConnectionLimits,
+}
+
+/// What one connection may take, and how many there may be. Defaults: idle for 75 s, a head within 30 s, of 64 KiB and 100
+/// fields, 10 000 connections.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionLimits {
+    /// How long a connection may be idle between two requests.
+    pub idle: Duration,
+    /// How long a request's head may take from its first byte on.
+    pub head: Duration,
+    /// Bytes that a request's head may have.
+    pub max_head_bytes: u32,
+    /// Fields that a request's head may have.
+    pub max_fields: u32,
+    /// Connections of a worker at a time.
+    pub max_connections: u32,
 }
 
 /// From which level on Pinnace's own lines are written, the most urgent first.
@@ -199,6 +219,18 @@ pub enum WorkerEvent {
         /// What it is, in a few words.
         by: String,
     },
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(75),
+            head: Duration::from_secs(30),
+            max_head_bytes: 64 << 10,
+            max_fields: 100,
+            max_connections: 10_000,
+        }
+    }
 }
 
 impl Default for WebSocketLimits {

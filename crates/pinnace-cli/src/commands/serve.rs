@@ -11,7 +11,7 @@ use std::time::Duration;
 use pinnace_discovery::InvalidRegistryAddress;
 use pinnace_supervisor::serve::{self, Bind, LifeLimits, RegistrationConfig, ServeConfig, ServeError};
 use pinnace_telemetry::logging;
-use pinnace_types::worker::{LogFormat, LogLevel, Shedding, WebSocketLimits};
+use pinnace_types::worker::{ConnectionLimits, LogFormat, LogLevel, Shedding, WebSocketLimits};
 use pinnace_types::{ByteSize, ExitCode, InvalidTrustedProxies, TrustedProxies, environment};
 
 use super::runtime;
@@ -115,6 +115,13 @@ impl ServeArgs {
                 max_in_flight: self.limit_concurrency,
             },
             pid_file: self.pid,
+            connections: ConnectionLimits {
+                idle: self.timeout_keep_alive,
+                head: self.header_timeout,
+                max_head_bytes: u32::try_from(self.max_header_size.bytes()).unwrap_or(u32::MAX),
+                max_fields: self.max_header_fields,
+                max_connections: self.max_connections,
+            },
             ..ServeConfig::new(self.name.unwrap_or(own_name), app_dir)
         })
     }

@@ -35,7 +35,7 @@ fn what_the_manifest_takes_is_taken_by_the_option() {
     for row in keys::table().iter().filter(|row| row.section == Section::Serve) {
         let values: &[&str] = match row.shape {
             Shape::Number(_) => &["1"],
-            Shape::Size => &["64MiB"],
+            Shape::Size => &["64KiB"],
             Shape::Duration => &["90s"],
             Shape::Word(words) => words,
             Shape::Flag => &["true", "false"],

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pinnace_discovery::RegistryAddress;
-use pinnace_types::worker::{Interface, Lifespan, LogFormat, LogLevel, Shedding, WebSocketLimits};
+use pinnace_types::worker::{ConnectionLimits, Interface, Lifespan, LogFormat, LogLevel, Shedding, WebSocketLimits};
 use pinnace_types::{ByteSize, TrustedProxies};
 
 use super::Advertise;
@@ -87,6 +87,8 @@ pub struct ServeConfig {
     pub reload_exclude: Vec<String>,
     /// The file that names this process. Default: none.
     pub pid_file: Option<PathBuf>,
+    /// What one connection may take, and how many a worker may have. Defaults: see the type.
+    pub connections: ConnectionLimits,
 }
 
 /// A place to listen on.
@@ -165,6 +167,7 @@ impl ServeConfig {
             reload_include: Vec::new(),
             reload_exclude: Vec::new(),
             pid_file: None,
+            connections: ConnectionLimits::default(),
         }
     }
 }

@@ -262,6 +262,7 @@ fn worker_config(
             .map_or(0, |patience| pulse::period(patience).as_millis().try_into().unwrap_or(u64::MAX)),
         shedding: config.shedding,
         factory: config.factory,
+        connections: config.connections,
         headers: config.headers.clone(),
         log_level: config.log_level,
         debugger: if config.is_at_terminal() {

@@ -199,6 +199,21 @@ pub(crate) struct ServeArgs {
     /// Requests that a worker may have in flight, overloaded or not; more are answered with 503 [default: no limit]
     #[arg(long, alias = "max-concurrency", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit_concurrency: Option<u32>,
+    /// How long a connection may be idle between two requests, at least 1s
+    #[arg(long, visible_alias = "keep-alive", default_value = "75s", value_name = "DURATION", value_parser = at_least_a_second)]
+    pub(super) timeout_keep_alive: Duration,
+    /// How long a request's head may take from its first byte on, at least 1s; then 408
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = at_least_a_second)]
+    pub(super) header_timeout: Duration,
+    /// Bytes that a request's head may have, 8KiB to 1MiB; more is 431
+    #[arg(long, visible_alias = "h11-max-incomplete-event-size", default_value = "64KiB", value_name = "SIZE", value_parser = head_size)]
+    pub(super) max_header_size: ByteSize,
+    /// Fields that a request's head may have; more is 431
+    #[arg(long, visible_alias = "limit-request-fields", default_value_t = 100, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=32_768))]
+    pub(super) max_header_fields: u32,
+    /// Connections that a worker may have; more wait to be accepted
+    #[arg(long, visible_alias = "worker-connections", default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) max_connections: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -284,6 +299,18 @@ fn pause(text: &str) -> Result<Duration, String> {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     }
     text.parse::<HumanDuration>().map(HumanDuration::as_duration).map_err(|error| error.to_string())
+}
+
+/// A client that has just connected needs a moment too.
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    let duration = pause(text)?;
+    if duration < Duration::from_secs(1) { Err("1s is the least".to_owned()) } else { Ok(duration) }
+}
+
+fn head_size(text: &str) -> Result<ByteSize, String> {
+    let size = size(text)?;
+    let is_allowed = (8 << 10..=1 << 20).contains(&size.bytes());
+    if is_allowed { Ok(size) } else { Err("a head may have 8KiB to 1MiB".to_owned()) }
 }
 
 /// A size with its unit, or bytes without one, as other servers take them.
