@@ -172,6 +172,30 @@ async def do_threadsafe(scope: Any, receive: Any) -> None:
     assert await asyncio.wrap_future(future) == "x"
 
 
+async def do_threadsafe_together(scope: Any, receive: Any) -> None:
+    """Calls from many threads at once: none is forgotten, also the last one before the loop would sleep."""
+    loop = asyncio.get_running_loop()
+    for _ in range(20):
+        came: list[int] = []
+        everything = asyncio.Event()
+
+        def call(number: int, came: list[int] = came, everything: asyncio.Event = everything) -> None:
+            came.append(number)
+            if len(came) == 8 * 20:
+                everything.set()
+
+        def work(call: Any = call) -> None:
+            for number in range(20):
+                loop.call_soon_threadsafe(call, number)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        await asyncio.wait_for(everything.wait(), 10)
+        for thread in threads:
+            thread.join()
+
+
 async def do_clock(scope: Any, receive: Any) -> None:
     for pause in (0, 0.001, 0.02):
         before = time.monotonic()

@@ -30,9 +30,30 @@ class ReactorSelector(selectors.EpollSelector):
         return ready
 
 
+class ReactorEventLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop, which threads wake once, however many of them have something for it.
+
+    asyncio writes a byte for each call from another thread; each is a system call, in which the thread gives up the
+    interpreter's lock and has to wait for it again. While a byte is on its way, no other is needed: who finds it has
+    queued its call before, and the loop looks into its queue after it has read the byte and before it sleeps.
+    """
+
+    _is_woken = False
+
+    def _write_to_self(self) -> None:
+        if not self._is_woken:
+            self._is_woken = True
+            super()._write_to_self()  # type: ignore[misc]
+
+    def _read_from_self(self) -> None:
+        super()._read_from_self()  # type: ignore[misc]
+        # Behind the reading: a byte that is written from now on will be read by another call.
+        self._is_woken = False
+
+
 def new_event_loop(reactor: Reactor) -> asyncio.AbstractEventLoop:
     """A loop on this thread, set as the current one."""
-    loop = asyncio.SelectorEventLoop(ReactorSelector(reactor))
+    loop = ReactorEventLoop(ReactorSelector(reactor))
     reactor.belongs_to(loop)
     asyncio.set_event_loop(loop)
     return loop
