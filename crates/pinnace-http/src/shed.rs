@@ -37,7 +37,8 @@ const BUSY: f64 = 0.9;
 /// How far the limit goes in one window.
 const STEEPEST: f64 = 0.5;
 const SHALLOWEST: f64 = 1.25;
-/// Parts of the way to a new limit that are gone in one window.
+/// Parts of the way to a new limit that are gone in the time of an accepted wait, at most: so long it takes until the waits
+/// show what a limit does, and who corrects faster swings.
 const SMOOTHING: f64 = 0.5;
 /// The limit is in use when so much of it was.
 const USED: f64 = 0.9;
@@ -272,7 +273,8 @@ fn next_limit(config: &ShedConfig, limit: f64, seen: &Summary, wait: Duration, a
         // More would change nothing, and a limit that nobody reaches must not grow out of sight.
         return limit;
     }
-    bounded(config, limit * (1.0 + SMOOTHING * (factor - 1.0)))
+    let part = SMOOTHING * (seen.elapsed.as_secs_f64() / accepted.as_secs_f64()).min(1.0);
+    bounded(config, limit * (1.0 + part * (factor - 1.0)))
 }
 
 fn bounded(config: &ShedConfig, limit: f64) -> f64 {
