@@ -43,55 +43,6 @@ TAKEN = "the answer is 200"
 
 # ---------------------------------------------------------------- HTTP/1
 
-HYPER = "hyper, on which our server stands, takes it"
-
-HTTP1_OURS = [
-    row(
-        "pinnace",
-        each("refused", "asterisk-with-get authority-with-get target-without-slash fragment-in-target"),
-        TAKEN,
-        HYPER,
-    ),
-    row(
-        "pinnace",
-        each("refused", "no-host two-hosts two-equal-hosts host-with-comma host-with-space host-with-path"),
-        TAKEN,
-        HYPER,
-    ),
-    row("pinnace", each("refused", "host-with-user host-with-odd-port"), TAKEN, HYPER),
-    row("pinnace", each("refused", "line-feed-alone-ends-lines line-feed-alone-ends-a-field"), TAKEN, HYPER),
-    row("pinnace", each("refused", "line-feed-alone-ends-the-head"), TAKEN, HYPER),
-    row(
-        "pinnace",
-        each("refused", "two-equal-lengths length-and-chunked chunked-and-length chunked-twice"),
-        TAKEN,
-        HYPER,
-    ),
-    row("pinnace", each("refused", "chunked-in-two-fields unknown-expectation"), TAKEN, HYPER),
-    row("pinnace", each("refused", "connect-to-a-path"), "the answer is none", "hyper closes without an answer"),
-    row("pinnace", each("refused_in_the_body", "space-behind-size tab-behind-size extension-with-nul"), TAKEN, HYPER),
-    row("pinnace", each("refused_in_the_body", "extension-without-name trailer-with-line-feed"), TAKEN, HYPER),
-    row(
-        "pinnace",
-        each("refused_in_the_body", "trailer-is-content-length trailer-is-transfer-encoding trailer-is-host"),
-        TAKEN,
-        HYPER,
-    ),
-    row(
-        "pinnace",
-        "told[repeated-in-order]",
-        "'x-a', '3'.*'x-b'",
-        "the map of headers keeps fields of one name together; their own order holds",
-    ),
-    row("pinnace", "304_keeps_its_length", "None == '5'", "hyper takes the length out"),
-    row(
-        "pinnace",
-        "a_half_closed_connection_is_answered",
-        "Ended",
-        "hyper takes the end of what a client sends for the end of the client",
-    ),
-]
-
 HTTP1_REFERENCES = [
     row(
         H11,
@@ -257,7 +208,7 @@ ASGI_OURS = [
         "pinnace",
         "early_hints_over_http1 early_hints_over_http2",
         "500",
-        "hyper has no interim responses; they are not offered in `extensions` either, so no framework sends them",
+        "they are not offered in `extensions`, so no framework sends them",
     ),
 ]
 
@@ -390,7 +341,6 @@ WSGI_REFERENCES = [
 ]
 
 ROWS: list[Difference] = [
-    *HTTP1_OURS,
     *HTTP1_REFERENCES,
     *ASGI_OURS,
     *ASGI_REFERENCES,

@@ -100,6 +100,17 @@ impl Body {
     }
 }
 
+impl Body {
+    /// The bytes, where all of them are there.
+    pub(crate) fn into_full(self) -> Option<Bytes> {
+        match self.0 {
+            Kind::Empty => Some(Bytes::new()),
+            Kind::Full(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
 impl BodySender {
     /// Sends a piece when there is room for it.
     pub async fn send(&self, data: impl Into<Bytes>) -> Result<(), BodyClosed> {
@@ -238,7 +249,7 @@ impl From<Incoming> for Body {
 
 impl From<RequestBody> for Body {
     fn from(body: RequestBody) -> Self {
-        Self(Kind::Incoming(body.0))
+        Self::boxed(body)
     }
 }
 

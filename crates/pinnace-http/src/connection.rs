@@ -1,7 +1,7 @@
 //! What a handler learns about the connection that a request came on, and how busy that connection is.
 //!
-//! Hyper tells nobody whether a connection is idle, in the middle of a request's head, or answering; yet timeouts and
-//! draining depend on it. The stream below hyper and the service above it report here.
+//! Timeouts and draining depend on whether a connection is idle, in the middle of a request's head, or answering. The
+//! driver of HTTP/1, and for HTTP/2 the stream below hyper and the service above it, report here.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,9 +14,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use tokio::time::Instant;
 
 use crate::Drain;
+use crate::interim::Waiting;
 
 /// The other side of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,9 +50,11 @@ pub(crate) struct Activity {
     in_flight: AtomicU32,
     head_since: AtomicU64,
     idle_since: AtomicU64,
+    body_since: AtomicU64,
+    write_since: AtomicU64,
+    finishing: AtomicBool,
+    interim: Mutex<Waiting>,
     http2: AtomicBool,
-    seen_bytes: AtomicBool,
-    upgraded: AtomicBool,
     cut: AtomicBool,
     reader: Mutex<Option<Waker>>,
 }
@@ -105,9 +109,11 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(1),
+            body_since: AtomicU64::new(0),
+            write_since: AtomicU64::new(0),
+            finishing: AtomicBool::new(false),
+            interim: Mutex::default(),
             http2: AtomicBool::new(false),
-            seen_bytes: AtomicBool::new(false),
-            upgraded: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             reader: Mutex::new(None),
         }
@@ -121,14 +127,61 @@ impl Activity {
         self.started + Duration::from_millis(millis.saturating_sub(1))
     }
 
-    /// The stream has read something.
-    pub(crate) fn on_read(&self, bytes: &[u8]) {
-        if !self.seen_bytes.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI * HTTP/2") {
-            self.http2.store(true, Ordering::Relaxed);
-        }
-        if self.in_flight.load(Ordering::Acquire) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
+    /// The first bytes of a head are there.
+    pub(crate) fn begin_head(&self) {
+        if self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now(), Ordering::Relaxed);
         }
+    }
+
+    /// The handler waits for its request's body.
+    pub(crate) fn body_awaited(&self) {
+        if self.body_since.load(Ordering::Relaxed) == 0 {
+            self.body_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The client has sent something, or nobody waits any more.
+    pub(crate) fn body_moved(&self) {
+        self.body_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Since when a handler waits for its client.
+    pub(crate) fn body_since(&self) -> Option<Instant> {
+        let millis = self.body_since.load(Ordering::Relaxed);
+        (millis != 0).then(|| self.instant(millis))
+    }
+
+    /// The client does not take what is written; `moved` says whether it has just taken a part.
+    pub(crate) fn write_waits(&self, moved: bool) {
+        if moved || self.write_since.load(Ordering::Relaxed) == 0 {
+            self.write_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Everything was written.
+    pub(crate) fn write_done(&self) {
+        self.write_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Since when the client takes nothing.
+    pub(crate) fn write_since(&self) -> Option<Instant> {
+        let millis = self.write_since.load(Ordering::Relaxed);
+        (millis != 0).then(|| self.instant(millis))
+    }
+
+    /// Asks the connection to end when what has arrived is answered.
+    pub(crate) fn finish(&self) {
+        self.finishing.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::Acquire)
+    }
+
+    /// What a handler says before its answer.
+    pub(crate) fn interim(&self) -> MutexGuard<'_, Waiting> {
+        self.interim.lock()
     }
 
     pub(crate) fn mark_http2(&self) {
@@ -137,14 +190,6 @@ impl Activity {
 
     pub(crate) fn is_http2(&self) -> bool {
         self.http2.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn mark_upgraded(&self) {
-        self.upgraded.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_upgraded(&self) -> bool {
-        self.upgraded.load(Ordering::Acquire)
     }
 
     /// Since when an unfinished head of a request is there (HTTP/1 only: HTTP/2 has frames of other kinds).
@@ -168,9 +213,6 @@ impl Activity {
 
     /// Whether the connection was cut; remembers the reader of an upgraded one, to wake it when that happens.
     pub(crate) fn is_cut(&self, reader: &Waker) -> bool {
-        if !self.is_upgraded() {
-            return false;
-        }
         let mut known = self.reader.lock();
         if !known.as_ref().is_some_and(|known| known.will_wake(reader)) {
             *known = Some(reader.clone());
@@ -197,6 +239,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let activity = &self.0.activity;
+        activity.body_moved();
         activity.idle_since.store(activity.now(), Ordering::Relaxed);
         activity.in_flight.fetch_sub(1, Ordering::AcqRel);
     }

@@ -1,18 +1,18 @@
 //! The server: accepts within a bound, speaks HTTP/1.1 and HTTP/2 (prior knowledge), and drains.
 //!
-//! It starts on hyper. What hyper does not do is here and in the modules below: `stream` reports how busy a connection
-//! is, `lifetime` decides when one ends, `service` counts requests and says `Connection: close`.
+//! HTTP/1 is our own ([`crate::http1`]), HTTP/2 is hyper's. In the modules below, `lifetime` decides when a connection
+//! ends, `http2` gives one to hyper, `lent` lends it one for an upgrade, `stream` is the socket.
 
+mod http2;
+mod lent;
 mod lifetime;
 mod service;
-mod stream;
+pub(crate) mod stream;
 
-use std::collections::HashMap;
 use std::future;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -20,10 +20,6 @@ use std::time::Duration;
 
 use http::Request;
 use http::Response;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioTimer;
-use hyper_util::server::conn::auto;
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::OwnedSemaphorePermit;
@@ -38,28 +34,24 @@ use crate::Peer;
 use crate::RequestBody;
 use crate::connection::Activity;
 use crate::drain::Deadlines;
+use crate::upgrade::OpenUpgrades;
 use stream::Socket;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long nobody may have connected until a retiring instance closes a socket of its own.
 const OWN_LINGER: Duration = Duration::from_secs(1);
-/// The least that hyper accepts as its buffer, which is what bounds a head.
-const SMALLEST_BUFFER: usize = 8192;
-/// Streams that one HTTP/2 connection may have open.
-const MAX_STREAMS: u32 = 256;
-/// Streams that a client may reset before they were handled; more ends the connection (CVE-2023-44487).
-const MAX_RESETS: usize = 50;
 
 /// The limits of a server.
 ///
 /// Defaults: head within 30 s, 64 KiB and 100 fields; 10 000 connections; idle ones closed after 75 s, which is longer
-/// than common clients and balancers keep theirs; no limit for a body; scheme `http`.
+/// than common clients and balancers keep theirs; 60 s in which a client sends nothing of a body that is awaited, or takes
+/// nothing of an answer; no limit for a body; scheme `http`.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// From the first byte of a request's head to its last; then 408.
     pub header_timeout: Duration,
-    /// Bytes of a request's head, at least 8 KiB; more is 431.
+    /// Bytes of a request's head; more is 431, or 414 where the request line alone has them.
     pub max_header_bytes: usize,
     /// Fields of a request's head; more is 431.
     pub max_headers: usize,
@@ -67,6 +59,11 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// How long a connection may be idle.
     pub idle_timeout: Duration,
+    /// How long a client may send nothing of a body that a handler waits for; then 408, or the connection is cut where the
+    /// answer has begun. HTTP/1 only: HTTP/2 asks by pings whether a client lives.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of what is written to it; then the connection is cut. HTTP/1 only.
+    pub write_timeout: Duration,
     /// Bytes that a request may announce as its body; more is 413. Bodies of unknown length are the handler's matter,
     /// see [`crate::Limited`].
     pub max_body_bytes: Option<u64>,
@@ -82,6 +79,21 @@ pub trait Handler: Clone + Send + Sync + 'static {
         request: Request<RequestBody>,
         connection: Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Who carries out the upgrade that a request of HTTP/1 asks for.
+    fn upgrades(&self) -> Upgrades {
+        Upgrades::Ours
+    }
+}
+
+/// How a handler takes over a connection that leaves HTTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Upgrades {
+    /// By [`crate::upgrade::on`].
+    Ours,
+    /// By `hyper::upgrade::on`, as axum and others do. The connection then ends with the answer, also where that is no
+    /// upgrade.
+    Hyper,
 }
 
 /// Where connections come from.
@@ -114,13 +126,12 @@ pub struct Server<H> {
 
 /// What all connections of a server share.
 #[derive(Debug)]
-struct Shared<H> {
-    config: ServerConfig,
-    handler: H,
+pub(crate) struct Shared<H> {
+    pub(crate) config: ServerConfig,
+    pub(crate) handler: H,
+    pub(crate) drain: Drain,
     counters: Arc<ServerCounters>,
-    drain: Drain,
-    /// Upgraded connections live on outside their task; here they are found when they must be cut.
-    upgraded: Arc<Mutex<HashMap<u64, Weak<Connection>>>>,
+    upgraded: OpenUpgrades,
 }
 
 impl Default for ServerConfig {
@@ -131,6 +142,8 @@ impl Default for ServerConfig {
             max_headers: 100,
             max_connections: 10_000,
             idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_mins(1),
             max_body_bytes: None,
             scheme: "http",
         }
@@ -191,9 +204,8 @@ impl<H: Handler> Server<H> {
             handler: self.handler,
             counters: self.counters,
             drain: drain.clone(),
-            upgraded: Arc::default(),
+            upgraded: OpenUpgrades::default(),
         });
-        let protocol = Arc::new(protocol(&shared.config));
         let mut connections = JoinSet::new();
         let mut last_accepted = Instant::now();
         let mut known = None;
@@ -220,7 +232,7 @@ impl<H: Handler> Server<H> {
                 (socket, peer, place) = accept(&listeners, &places, &shared.counters) => {
                     last_accepted = Instant::now();
                     let connection = shared.connection(&socket, peer);
-                    connections.spawn(lifetime::run(Arc::clone(&shared), Arc::clone(&protocol), socket, connection, place));
+                    connections.spawn(lifetime::run(Arc::clone(&shared), socket, connection, place));
                 }
             }
         }
@@ -258,30 +270,9 @@ impl<H: Handler> Shared<H> {
                 changed = self.drain.deadlines_after(known) => known = Some(changed),
             }
         }
-        for connection in self.upgraded.lock().values().filter_map(Weak::upgrade) {
-            connection.activity.cut();
-        }
+        self.upgraded.cut();
         // The set of tasks is dropped with `all_gone`, which aborts them.
     }
-}
-
-fn protocol(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    let mut http1 = builder.http1();
-    // Our own clock distinguishes an idle connection from an unfinished head; hyper's does not.
-    http1.header_read_timeout(None).max_buf_size(config.max_header_bytes.max(SMALLEST_BUFFER));
-    if config.max_headers != 100 {
-        http1.max_headers(config.max_headers);
-    }
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_header_list_size(u32::try_from(config.max_header_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
 }
 
 /// Waits for a place, then for a connection; may be dropped at any time without losing one.

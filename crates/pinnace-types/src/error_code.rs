@@ -25,18 +25,26 @@ pub enum ErrorCode {
     Conflict,
     /// The body is larger than the limit.
     TooLarge,
+    /// The request line is larger than the limit.
+    TargetTooLong,
+    /// It expects what cannot be promised.
+    ExpectationFailed,
     /// The header section is larger than the limit.
     HeadersTooLarge,
     /// The client did not send its request in time.
     RequestTimeout,
     /// A defect of ours; the log has the details.
     Internal,
+    /// It needs something that this server does not have, such as a transfer coding.
+    NotImplemented,
     /// The service was reached and broke the connection or answered nonsense.
     BadUpstream,
     /// The service does not run, starts, or is overloaded.
     Unavailable,
     /// The service did not answer in time.
     UpstreamTimeout,
+    /// A version of HTTP that is not spoken.
+    VersionNotSupported,
 }
 
 impl ErrorCode {
@@ -50,11 +58,15 @@ impl ErrorCode {
         Self::RequestTimeout,
         Self::Conflict,
         Self::TooLarge,
+        Self::TargetTooLong,
+        Self::ExpectationFailed,
         Self::HeadersTooLarge,
         Self::Internal,
+        Self::NotImplemented,
         Self::BadUpstream,
         Self::Unavailable,
         Self::UpstreamTimeout,
+        Self::VersionNotSupported,
     ];
 
     /// The HTTP status that carries this code (RFC 9110 section 15, RFC 6585).
@@ -68,11 +80,15 @@ impl ErrorCode {
             Self::RequestTimeout => 408,
             Self::Conflict => 409,
             Self::TooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::ExpectationFailed => 417,
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
+            Self::NotImplemented => 501,
             Self::BadUpstream => 502,
             Self::Unavailable => 503,
             Self::UpstreamTimeout => 504,
+            Self::VersionNotSupported => 505,
         }
     }
 
@@ -83,9 +99,9 @@ impl ErrorCode {
             Self::Unauthenticated => GrpcCode::Unauthenticated,
             Self::Forbidden => GrpcCode::PermissionDenied,
             Self::NotFound => GrpcCode::NotFound,
-            Self::MethodNotAllowed => GrpcCode::Unimplemented,
-            Self::Conflict => GrpcCode::FailedPrecondition,
-            Self::TooLarge | Self::HeadersTooLarge => GrpcCode::ResourceExhausted,
+            Self::MethodNotAllowed | Self::NotImplemented | Self::VersionNotSupported => GrpcCode::Unimplemented,
+            Self::Conflict | Self::ExpectationFailed => GrpcCode::FailedPrecondition,
+            Self::TooLarge | Self::TargetTooLong | Self::HeadersTooLarge => GrpcCode::ResourceExhausted,
             Self::RequestTimeout | Self::UpstreamTimeout => GrpcCode::DeadlineExceeded,
             Self::Internal => GrpcCode::Internal,
             Self::BadUpstream | Self::Unavailable => GrpcCode::Unavailable,
@@ -103,11 +119,15 @@ impl ErrorCode {
             Self::RequestTimeout => "Request timeout",
             Self::Conflict => "Conflict",
             Self::TooLarge => "Content too large",
+            Self::TargetTooLong => "Request target too long",
+            Self::ExpectationFailed => "Expectation failed",
             Self::HeadersTooLarge => "Header fields too large",
             Self::Internal => "Internal error",
+            Self::NotImplemented => "Not implemented",
             Self::BadUpstream => "Bad gateway",
             Self::Unavailable => "Service unavailable",
             Self::UpstreamTimeout => "Gateway timeout",
+            Self::VersionNotSupported => "HTTP version not supported",
         }
     }
 }

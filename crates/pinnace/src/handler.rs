@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use http_body_util::Limited;
 use pinnace_http::management::{Asked, Management, metrics_response};
-use pinnace_http::{Body, Connection, RequestBody, problem_response};
+use pinnace_http::{Body, Connection, RequestBody, Upgrades, problem_response};
 use pinnace_telemetry::{Observation, Observer, answer_request_id, take_request_id, within_request};
 use pinnace_types::{ErrorCode, Problem, RequestId};
 use tower::ServiceExt as _;
@@ -53,6 +53,11 @@ impl pinnace_http::Handler for Border {
             Some(Asked::Readiness) => hosted.condition.readiness().await.response(),
             Some(Asked::Metrics) => metrics_response(hosted.observer.render()),
         }
+    }
+
+    fn upgrades(&self) -> Upgrades {
+        // axum knows no other.
+        Upgrades::Hyper
     }
 }
 

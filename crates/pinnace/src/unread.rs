@@ -1,8 +1,7 @@
 //! What a handler leaves unread of a request's body.
 //!
-//! An HTTP/1 connection carries no other request before that is read: hyper would close it after the answer without a
-//! word, and what its client sends next would be lost. So a little that is left is read here, and where there is more,
-//! the client is asked to leave.
+//! An HTTP/1 connection carries no other request before that is read. So a little that is left is read here, and where
+//! there is more, the client is asked to leave.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,97 +1,105 @@
 //! When one connection ends: by itself, by a timeout, by a drain; and what is still done for its client then.
 
 use std::future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
-use parking_lot::Mutex;
 use pinnace_types::ErrorCode;
-use pinnace_types::Problem;
 use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::Handler;
-use super::ServerConfig;
-use super::Shared;
-use super::service;
-use super::stream::Occupied;
-use super::stream::Returned;
-use super::stream::ServerStream;
-use super::stream::Socket;
+use super::stream::{Occupied, Socket};
+use super::{Handler, ServerConfig, Shared, http2, lent};
 use crate::Connection;
+use crate::connection::Activity;
 use crate::drain::Deadlines;
+use crate::http1::driver::{self, End};
+use crate::http1::head::Limits;
+use crate::http1::refusal::Refusal;
+use crate::http1::wire::Wire;
+use crate::upgrade::Upgraded;
 
 /// How long, and how many bytes, a client may go on sending after our last byte before its connection is reset.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
 const CLOSING_BYTES: usize = 1 << 20;
 
-/// Why a connection is asked to end.
+const LATE_HEAD: Refusal = Refusal::new(ErrorCode::RequestTimeout, "the request's head was not complete in time");
+const LATE_BODY: Refusal = Refusal::new(ErrorCode::RequestTimeout, "the request's body was not complete in time");
+
+/// What is to be done about a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
     /// It goes on; look again at that moment.
     Keep(Instant),
     /// What is being answered is finished, then it ends.
     Finish,
-    /// The client did not finish a request's head.
-    HeadTimeout,
+    /// The client is too slow.
+    Late(Late),
+}
+
+/// What a client did not do in time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Late {
+    Head,
+    Body,
+    /// It does not take what is written.
+    Reading,
 }
 
 /// Serves one connection to its end.
 pub(super) async fn run<H: Handler>(
     shared: Arc<Shared<H>>,
-    protocol: Arc<auto::Builder<TokioExecutor>>,
     socket: Socket,
     connection: Arc<Connection>,
     place: OwnedSemaphorePermit,
 ) {
-    let returned = Arc::new(Mutex::new(Returned::default()));
     let occupied = Occupied::new(place, Arc::clone(&shared.counters));
-    let stream = ServerStream::new(socket, Arc::clone(&connection), Arc::clone(&returned), occupied);
-    let in_time = converse(&shared, &protocol, stream, &connection).await;
-    let last = std::mem::take(&mut *returned.lock());
-    if let Some(socket) = last.socket {
-        if in_time {
-            if last.shut_down && !last.reached_end {
-                close_gently(socket).await;
-            }
-        } else {
-            tell_timeout(socket).await;
+    let limits = Limits { max_bytes: shared.config.max_header_bytes, max_fields: shared.config.max_headers };
+    let mut wire = Wire::new(socket, limits);
+    let conversation = Box::pin(driver::serve(&shared, &connection, &mut wire));
+    let ended = watched(&shared, &connection, conversation, |_| connection.activity.finish()).await;
+    let in_order = match ended {
+        Ok(End::Finished) => true,
+        Ok(End::Gone) | Err(Late::Reading) => false,
+        Ok(End::Http2) => return http2::serve(&shared, &connection, wire.into_parts(), occupied).await,
+        Ok(End::Lent(head)) => {
+            let (socket, leftover) = wire.into_parts();
+            return lent::serve(&shared, &connection, (head, socket, leftover), occupied).await;
         }
+        Ok(End::Switched(upgrade_tx)) => {
+            let (socket, leftover) = wire.into_parts();
+            let upgraded = Upgraded::new(socket, leftover, connection, shared.upgraded.clone(), occupied);
+            // Where nobody waits for it, it is closed by this.
+            let _ = upgrade_tx.send(upgraded);
+            return;
+        }
+        Err(Late::Head) => wire.refuse(&LATE_HEAD, false).await,
+        Err(Late::Body) => wire.refuse(&LATE_BODY, false).await,
+    };
+    if in_order && wire.shut_down().await && !wire.reached_end {
+        close_gently(wire.socket).await;
     }
 }
 
-/// Lets hyper work until it is done; false when the head of a request was not finished in time.
-async fn converse<H: Handler>(
-    shared: &Arc<Shared<H>>,
-    protocol: &auto::Builder<TokioExecutor>,
-    stream: ServerStream,
-    connection: &Arc<Connection>,
-) -> bool {
-    let answer = service_fn({
-        let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
-        move |request| service::answer(Arc::clone(&shared), Arc::clone(&connection), request)
-    });
-    let conversation = protocol.serve_connection_with_upgrades(TokioIo::new(stream), answer);
-    tokio::pin!(conversation);
+/// Lets a conversation go on until it ends by itself or its client is too slow; `finish` asks it to end.
+pub(super) async fn watched<H, F: Future>(
+    shared: &Shared<H>,
+    connection: &Connection,
+    mut conversation: Pin<Box<F>>,
+    mut finish: impl FnMut(&mut Pin<Box<F>>),
+) -> Result<F::Output, Late> {
     let mut deadlines = shared.drain.deadlines();
     let mut drained = Box::pin(shared.drain.deadlines_after(deadlines));
-    let clock = tokio::time::sleep_until(first_look(&shared.config));
+    let clock = tokio::time::sleep_until(Instant::now() + shortest(&shared.config));
     tokio::pin!(clock);
     let mut finishing = false;
     future::poll_fn(|context| {
         loop {
-            if let Poll::Ready(result) = conversation.as_mut().poll(context) {
-                if let Err(error) = result {
-                    tracing::debug!(error = &*error, peer = %connection.peer, "connection ended early");
-                }
-                return Poll::Ready(true);
+            if let Poll::Ready(output) = conversation.as_mut().poll(context) {
+                return Poll::Ready(Ok(output));
             }
             if let Poll::Ready(changed) = drained.as_mut().poll(context) {
                 deadlines = Some(changed);
@@ -100,17 +108,19 @@ async fn converse<H: Handler>(
                 clock.as_mut().reset(sooner);
                 continue;
             }
-            let due = clock.as_mut().poll(context).is_ready();
-            let leaves = deadlines.is_some() && connection.activity.is_http2();
-            if finishing || !(due || leaves) {
+            let leaves = !finishing && deadlines.is_some() && connection.activity.is_http2();
+            if clock.as_mut().poll(context).is_pending() && !leaves {
                 return Poll::Pending;
             }
-            match verdict(&shared.config, connection, deadlines, leaves) {
+            match verdict(&shared.config, &connection.activity, deadlines, leaves) {
                 Verdict::Keep(next) => clock.as_mut().reset(next),
-                Verdict::HeadTimeout => return Poll::Ready(false),
+                Verdict::Late(late) => return Poll::Ready(Err(late)),
                 Verdict::Finish => {
-                    finishing = true;
-                    conversation.as_mut().graceful_shutdown();
+                    clock.as_mut().reset(Instant::now() + shortest(&shared.config));
+                    if !finishing {
+                        finishing = true;
+                        finish(&mut conversation);
+                    }
                 }
             }
         }
@@ -118,22 +128,31 @@ async fn converse<H: Handler>(
     .await
 }
 
-fn first_look(config: &ServerConfig) -> Instant {
-    Instant::now() + config.header_timeout.min(config.idle_timeout)
+/// The time after which something may be due that begins now.
+fn shortest(config: &ServerConfig) -> Duration {
+    config.header_timeout.min(config.idle_timeout).min(config.body_timeout).min(config.write_timeout)
 }
 
-fn verdict(config: &ServerConfig, connection: &Connection, drain: Option<Deadlines>, leaves: bool) -> Verdict {
+fn verdict(config: &ServerConfig, activity: &Activity, drain: Option<Deadlines>, leaves: bool) -> Verdict {
     let now = Instant::now();
     if leaves {
         return Verdict::Finish;
     }
-    let activity = &connection.activity;
-    if let Some(since) = activity.head_since() {
-        let due = since + config.header_timeout;
-        return if due <= now { Verdict::HeadTimeout } else { Verdict::Keep(due) };
+    let mut next = now + shortest(config);
+    for (since, timeout, late) in [
+        (activity.head_since(), config.header_timeout, Late::Head),
+        (activity.body_since(), config.body_timeout, Late::Body),
+        (activity.write_since(), config.write_timeout, Late::Reading),
+    ] {
+        let Some(since) = since else { continue };
+        if since + timeout <= now {
+            return Verdict::Late(late);
+        }
+        next = next.min(since + timeout);
     }
-    // A head may begin at any moment from now on, so the next look is never further away than its timeout.
-    let next = now + config.header_timeout.min(config.idle_timeout);
+    if activity.head_since().is_some() {
+        return Verdict::Keep(next);
+    }
     let lingered = drain.is_some_and(|drain| drain.linger <= now);
     let next = drain.filter(|drain| now < drain.linger).map_or(next, |drain| next.min(drain.linger));
     match activity.idle_since() {
@@ -144,28 +163,9 @@ fn verdict(config: &ServerConfig, connection: &Connection, drain: Option<Deadlin
     }
 }
 
-/// Answers 408, for which hyper has no word.
-async fn tell_timeout(mut socket: Socket) {
-    let problem = Problem::new(ErrorCode::RequestTimeout, "the request's head was not complete in time");
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-    let text = format!(
-        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n{body}",
-        body.len()
-    );
-    // The client may have gone; then there is nobody to tell.
-    let told = async {
-        socket.write_all(text.as_bytes()).await?;
-        socket.shutdown().await
-    };
-    if let Ok(Ok(())) = tokio::time::timeout(CLOSING_TIME, told).await {
-        close_gently(socket).await;
-    }
-}
-
 /// Reads what the client still sends, for a while: closing a socket with unread bytes resets it, and the reset may
 /// overtake the response (RFC 9112 section 9.6).
-async fn close_gently(mut socket: Socket) {
+pub(super) async fn close_gently(mut socket: Socket) {
     let read_rest = async {
         let mut buffer = [0; 4096];
         let mut left = CLOSING_BYTES;

@@ -1,33 +1,20 @@
-//! Between hyper and the handler: counts the request until its last byte, and asks HTTP/1 clients to leave while draining.
+//! The handler as hyper calls it: requests are counted until the last byte of their answer.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Method;
-use http::Request;
-use http::Response;
-use http::StatusCode;
-use http::Version;
-use http::header;
-use http_body::Frame;
-use http_body::SizeHint;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use pinnace_types::ErrorCode;
-use pinnace_types::Problem;
+use hyper::service::{Service, service_fn};
 
-use super::Handler;
-use super::Shared;
-use crate::Body;
-use crate::BoxError;
-use crate::Connection;
-use crate::RequestBody;
+use super::{Handler, Shared};
 use crate::connection::InFlight;
-use crate::problem_response;
+use crate::http1::exchange::too_large;
+use crate::{Body, BoxError, Connection, RequestBody};
 
 /// A response's body that keeps its request counted.
 #[derive(Debug)]
@@ -36,45 +23,34 @@ pub(super) struct Counted {
     _in_flight: InFlight,
 }
 
+/// The handler, for one connection.
+pub(super) fn of<H: Handler>(
+    shared: &Arc<Shared<H>>,
+    connection: &Arc<Connection>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Counted>,
+    Error = Infallible,
+    Future: Future<Output = Result<Response<Counted>, Infallible>> + Send + 'static,
+> + Send
++ 'static {
+    let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
+    service_fn(move |request| answer(Arc::clone(&shared), Arc::clone(&connection), request))
+}
+
 /// Answers one request.
-pub(super) async fn answer<H: Handler>(
+async fn answer<H: Handler>(
     shared: Arc<Shared<H>>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<Counted>, Infallible> {
     let in_flight = InFlight::begin(Arc::clone(&connection));
-    let version = request.version();
-    if version == Version::HTTP_2 {
-        connection.activity.mark_http2();
-    }
-    let is_connect = request.method() == Method::CONNECT;
-    let mut response = match refusal(&shared, &request) {
-        Some(response) => response,
-        None => shared.handler.call(request.map(RequestBody::from), Arc::clone(&connection)).await,
+    let announced = http_body::Body::size_hint(request.body()).exact();
+    let response = match (announced, shared.config.max_body_bytes) {
+        (Some(announced), Some(limit)) if announced > limit => too_large(announced, limit),
+        _ => shared.handler.call(request.map(RequestBody::from), connection).await,
     };
-    let upgrades =
-        response.status() == StatusCode::SWITCHING_PROTOCOLS || (is_connect && response.status().is_success());
-    if upgrades && version != Version::HTTP_2 {
-        connection.activity.mark_upgraded();
-        shared.upgraded.lock().insert(connection.id, Arc::downgrade(&connection));
-    } else if version != Version::HTTP_2 && shared.drain.has_begun() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
     Ok(response.map(|body| Counted { body, _in_flight: in_flight }))
-}
-
-/// The answer to a body that says beforehand that it is too large.
-fn refusal<H: Handler>(shared: &Shared<H>, request: &Request<Incoming>) -> Option<Response<Body>> {
-    let limit = shared.config.max_body_bytes?;
-    let announced = http_body::Body::size_hint(request.body()).exact()?;
-    (announced > limit).then(|| {
-        let detail = format!("the body has {announced} bytes, the limit is {limit}");
-        let mut response = problem_response(&Problem::new(ErrorCode::TooLarge, detail));
-        if request.version() != Version::HTTP_2 {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    })
 }
 
 impl http_body::Body for Counted {

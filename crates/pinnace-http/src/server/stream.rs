@@ -1,7 +1,5 @@
-//! The socket below hyper: it reports what is read, and gives the socket back when hyper is done with it.
-//!
-//! Giving back is what makes a last word possible: hyper closes silently where a 408 belongs, and closes at once where
-//! the client still sends, which turns into a reset that may overtake the response.
+//! The socket of a connection, and what hyper sees of it where HTTP/2 is spoken: the socket is given back when hyper is
+//! done with it, because closing at once where the client still sends turns into a reset that may overtake the response.
 
 use std::io;
 use std::io::IoSlice;
@@ -12,6 +10,8 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 
+use bytes::Buf as _;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
@@ -21,11 +21,10 @@ use tokio::net::UnixStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::ServerCounters;
-use crate::Connection;
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -35,7 +34,8 @@ pub(super) enum Socket {
 pub(super) struct ServerStream {
     /// Absent only while it is being dropped.
     socket: Option<Socket>,
-    connection: Arc<Connection>,
+    /// What was read before.
+    begun: Bytes,
     returned: Arc<Mutex<Returned>>,
     reached_end: bool,
     shut_down: bool,
@@ -54,7 +54,7 @@ pub(super) struct Returned {
 
 /// A connection's place, given back when its stream is gone.
 #[derive(Debug)]
-pub(super) struct Occupied {
+pub(crate) struct Occupied {
     _place: OwnedSemaphorePermit,
     counters: Arc<ServerCounters>,
 }
@@ -79,16 +79,19 @@ impl Socket {
             Self::Unix(_) => None,
         }
     }
+
+    /// Lets the client see a reset and no end: it must not take what it has for everything.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // Where it fails, the client has gone.
+            let _ = stream.set_zero_linger();
+        }
+    }
 }
 
 impl ServerStream {
-    pub(super) fn new(
-        socket: Socket,
-        connection: Arc<Connection>,
-        returned: Arc<Mutex<Returned>>,
-        occupied: Occupied,
-    ) -> Self {
-        Self { socket: Some(socket), connection, returned, reached_end: false, shut_down: false, _occupied: occupied }
+    pub(super) fn new(socket: Socket, begun: Bytes, returned: Arc<Mutex<Returned>>, occupied: Occupied) -> Self {
+        Self { socket: Some(socket), begun, returned, reached_end: false, shut_down: false, _occupied: occupied }
     }
 
     fn socket(&mut self) -> io::Result<&mut Socket> {
@@ -137,9 +140,11 @@ impl AsyncWrite for Socket {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The kernel has it already.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -156,17 +161,15 @@ impl AsyncRead for ServerStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.connection.activity.is_cut(context.waker()) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        if !self.begun.is_empty() {
+            let length = self.begun.len().min(buffer.remaining());
+            buffer.put_slice(&self.begun[..length]);
+            self.begun.advance(length);
+            return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         std::task::ready!(Pin::new(self.socket()?).poll_read(context, buffer))?;
-        let read = &buffer.filled()[before..];
-        if read.is_empty() {
-            self.reached_end = true;
-        } else {
-            self.connection.activity.on_read(read);
-        }
+        self.reached_end |= buffer.filled().len() == before;
         Poll::Ready(Ok(()))
     }
 }
@@ -188,8 +191,8 @@ impl AsyncWrite for ServerStream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.socket()?).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

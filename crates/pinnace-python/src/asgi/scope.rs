@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use ::http::request::Parts;
-use ::http::{HeaderMap, Method, Version, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use percent_encoding::percent_decode_str;
-use pinnace_http::Connection;
+use pinnace_http::{Connection, FieldOrder};
 use pinnace_types::RequestId;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -138,10 +138,15 @@ fn headers<'py>(py: Python<'py>, asgi: &Asgi, parts: &Parts) -> PyResult<Bound<'
         list.append((PyBytes::new(py, b"host"), PyBytes::new(py, authority.as_str().as_bytes())))?;
     }
     let joined = joined_cookies(&parts.headers);
-    for (name, value) in &parts.headers {
-        if joined.is_none() || *name != header::COOKIE {
-            asgi.known.append(&list, name, value)?;
+    let add = |(name, value): (&HeaderName, &HeaderValue)| {
+        if joined.is_some() && *name == header::COOKIE {
+            return Ok(());
         }
+        asgi.known.append(&list, name, value)
+    };
+    match parts.extensions.get::<FieldOrder>() {
+        None => parts.headers.iter().try_for_each(add)?,
+        Some(order) => order.fields(&parts.headers).into_iter().try_for_each(add)?,
     }
     if let Some(cookies) = joined {
         list.append((PyBytes::new(py, b"cookie"), PyBytes::new(py, &cookies)))?;
@@ -151,7 +156,7 @@ fn headers<'py>(py: Python<'py>, asgi: &Asgi, parts: &Parts) -> PyResult<Bound<'
 
 /// HTTP/2 splits cookies over fields; applications expect one.
 fn joined_cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let mut cookies = headers.get_all(header::COOKIE).iter().map(::http::HeaderValue::as_bytes);
+    let mut cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
     let (first, second) = (cookies.next()?, cookies.next()?);
     let all: Vec<&[u8]> = [first, second].into_iter().chain(cookies).collect();
     Some(all.join(&b"; "[..]))
