@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from processes import children
 from served import Served
-from waiting import until
+from waiting import LONGEST_WAIT, until
 
 Serve = Callable[..., Served]
 
@@ -147,6 +148,47 @@ def test_a_stop_lets_begun_requests_finish(serve: Serve) -> None:
     assert response.status == 200 and response.read().startswith(b"one ")
     connection.close()
     assert served.process.wait(30) == 0
+
+
+LEFT = """
+import pathlib, time
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return Answer()
+
+class Answer:
+    def __iter__(self):
+        pathlib.Path("begun").touch()
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
+        yield b"ahoy"
+
+    def close(self):
+        pathlib.Path("closed").touch()
+"""
+
+
+def test_a_stop_lets_a_thread_finish_what_its_client_has_left(serve: Serve, folder: Path) -> None:
+    (folder / "main.py").write_text(LEFT)
+    served = serve("--interface", "wsgi")
+    connection = served.connect()
+    connection.request("GET", "/")
+    until(lambda: (folder / "begun").exists(), "the request has begun")
+    connection.close()
+    served.process.send_signal(signal.SIGTERM)
+    until(lambda: is_refused(served.port), "nobody is accepted any more")
+    (folder / "go").touch()
+    assert served.wait() == 0
+    assert (folder / "closed").exists(), "the worker has ended in the middle of a request"
+
+
+def is_refused(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=LONGEST_WAIT):
+            return False
+    except ConnectionRefusedError:
+        return True
 
 
 def test_a_second_signal_ends_at_once(serve: Serve) -> None:

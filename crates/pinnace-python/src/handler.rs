@@ -49,6 +49,16 @@ pub(crate) enum Application {
     Wsgi(Arc<Wsgi>),
 }
 
+impl Application {
+    /// Waits until no request of it is being worked on, whether its client still waits or has gone.
+    pub(crate) async fn idle(&self) {
+        match self {
+            Self::Asgi(asgi) => asgi.idle().await,
+            Self::Wsgi(wsgi) => wsgi.idle().await,
+        }
+    }
+}
+
 /// The id of a request, among its extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestIdentity(pub(crate) RequestId);

@@ -134,10 +134,6 @@ impl Worker {
             "worker": self.config.index,
             "pid": std::process::id(),
         });
-        let asgi = match &application {
-            Application::Asgi(asgi) => Some(Arc::clone(asgi)),
-            Application::Wsgi(_) => None,
-        };
         let shedder = self.shedder(&application);
         let hosted = Arc::new(Hosted {
             application,
@@ -194,10 +190,8 @@ impl Worker {
                     deadline.saturating_duration_since(tokio::time::Instant::now())
                 }
             };
-            // Background work behind a response may use what is left of the time.
-            if let Some(asgi) = asgi {
-                let _ = tokio::time::timeout(timeout, asgi.idle()).await;
-            }
+            // Background work behind a response may use what is left of the time, and so may what its client has left.
+            let _ = tokio::time::timeout(timeout, hosted.application.idle()).await;
             Python::attach(|py| {
                 // The loop may be closing: then nobody waits for it any more.
                 let _ = drained.call_method1(py, intern!(py, "set_result"), (py.None(),));

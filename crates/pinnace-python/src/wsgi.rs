@@ -78,6 +78,11 @@ impl Wsgi {
         Arc::clone(&self.pool.answers).deliver()
     }
 
+    /// Waits until no request is being worked on.
+    pub(crate) async fn idle(&self) {
+        self.pool.idle().await;
+    }
+
     /// Answers one request.
     pub(crate) async fn call(
         &self,

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::{Application, Job, respond};
@@ -19,6 +20,7 @@ use super::{Application, Job, respond};
 pub(super) struct Pool {
     state: Mutex<State>,
     filled: Condvar,
+    rested: Notify,
     capacity: usize,
     threads: usize,
     pub(super) answers: Arc<Answers>,
@@ -53,6 +55,7 @@ impl Pool {
         let pool = Arc::new(Self {
             state: Mutex::default(),
             filled: Condvar::new(),
+            rested: Notify::new(),
             capacity: usize::try_from(queue).unwrap_or(usize::MAX),
             threads: usize::try_from(threads).unwrap_or(usize::MAX),
             answers: Arc::default(),
@@ -86,6 +89,20 @@ impl Pool {
         Ok(())
     }
 
+    /// Waits until no job waits or runs: one goes on when its client has gone, and closes its answer behind the last byte.
+    pub(super) async fn idle(&self) {
+        loop {
+            let rested = self.rested.notified();
+            {
+                let state = self.state.lock();
+                if state.busy == 0 && state.jobs.is_empty() {
+                    return;
+                }
+            }
+            rested.await;
+        }
+    }
+
     /// Ends the threads when they have served what waits.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
@@ -113,6 +130,7 @@ impl Pool {
             !state.jobs.is_empty()
         };
         self.answers.settle(goes_on);
+        self.rested.notify_waiters();
     }
 
     /// Sleeps until there may be a job; false at the end. Called without the interpreter's lock.
