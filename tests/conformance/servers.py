@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import processes
 import wire
 from program import Program
 
@@ -78,6 +81,14 @@ class Running(Program):
         with self.connect() as connection:
             connection.send("\r\n".join(lines).encode("latin-1"))
             return connection.answer(method)
+
+    def kill(self) -> None:
+        """Ends it and what it has started: hypercorn's workers would outlive it."""
+        own = processes.children(self.process.pid)
+        super().kill()
+        for pid in own:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def seen(self, token: str) -> list[list[object]]:
         """What a scripted application has noted down."""
