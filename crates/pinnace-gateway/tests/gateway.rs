@@ -14,7 +14,7 @@ use pinnace_http::client::{Client, ClientConfig};
 use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 
 /// Tells what it got, echoes what it is sent, stays silent, or upgrades.
@@ -198,11 +198,19 @@ async fn a_websocket_passes_and_no_other_upgrade_does() {
     assert_eq!(told["headers"].get("upgrade"), None);
 }
 
+/// An address where nobody listens, and nobody else can while the socket lives.
+fn bound() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 #[tokio::test]
 async fn a_service_that_fails_is_named_with_the_status_that_says_how() {
     let orders = serve(Service("orders")).await;
     // A port that nobody listens on, and one that breaks every connection.
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_held, gone) = bound();
     let breaking = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let broken = breaking.local_addr().unwrap();
     let (count_tx, mut count_rx) = tokio::sync::mpsc::channel(16);
@@ -254,12 +262,12 @@ async fn a_body_that_is_too_large_is_refused_announced_or_not() {
 
 #[tokio::test]
 async fn a_request_with_a_body_reaches_a_service_that_listens_a_moment_later() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (held, address) = bound();
     let routes = json!([{ "path": "/", "service": "late", "upstream": address }]);
     let (_, door) = gateway(None, routes).await;
     let starting = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = held.listen(16).unwrap();
         Server::new(ServerConfig::default(), Service("late")).serve(vec![Listener::Tcp(listener)], Drain::new()).await;
     });
     let (head, value) = send(door, Request::post("/echo"), Body::from("kept")).await;

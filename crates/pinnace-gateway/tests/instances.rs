@@ -15,7 +15,7 @@ use pinnace_http::client::{Client, ClientConfig};
 use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Says its name.
 #[derive(Clone)]
@@ -128,9 +128,12 @@ async fn broken(how: Broken) -> SocketAddr {
     address
 }
 
-/// An address that nobody listens on.
-async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// An address where nobody listens, and nobody else can while the socket lives.
+fn bound() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 #[tokio::test]
@@ -151,16 +154,17 @@ async fn requests_spread_over_the_instances_by_their_weights() {
 async fn whatever_was_refused_before_a_byte_was_sent_goes_to_another_at_once() {
     let (well, own) = (serve(Named("well")).await, serve(Named("own")).await);
     let edge = Edge::new(own, &[]).await;
-    edge.knows(&[("gone", nobody().await, 1, &[]), ("well", well, 1, &[])]).await;
+    let ((_first, gone), (_second, too)) = (bound(), bound());
+    edge.knows(&[("gone", gone, 1, &[]), ("well", well, 1, &[])]).await;
     let begun = tokio::time::Instant::now();
     for _ in 0..50 {
         assert_eq!(edge.send(Method::POST, "hello").await, (StatusCode::OK, "well 5".to_owned()));
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "without a pause");
     let view = edge.gateway.view();
-    let gone = &view.routes[0].instances[0];
-    assert!(gone.failed > 0 && gone.failed < 10, "it is left out for a while: {gone:?}");
-    edge.knows(&[("gone", nobody().await, 1, &[]), ("too", nobody().await, 1, &[])]).await;
+    let left_out = &view.routes[0].instances[0];
+    assert!(left_out.failed > 0 && left_out.failed < 10, "it is left out for a while: {left_out:?}");
+    edge.knows(&[("gone", gone, 1, &[]), ("too", too, 1, &[])]).await;
     assert_eq!(
         edge.send(Method::POST, "hello").await,
         (StatusCode::OK, "own 5".to_owned()),

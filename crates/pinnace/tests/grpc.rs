@@ -242,7 +242,10 @@ async fn metrics(peer: &Peer) -> String {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_unavailable_and_a_silent_one_late() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Nobody listens on it, and nobody else can while it is bound.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = held.local_addr().unwrap();
     let absent = Peer::new("shipping", &format!("http://{nobody}")).unwrap();
     let error = find(&absent, 1).await.unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::Unavailable, "`shipping` cannot be reached"));

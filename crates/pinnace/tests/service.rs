@@ -226,7 +226,10 @@ async fn relay(peer: Peer) -> Answer {
 
 #[tokio::test]
 async fn a_call_that_fails_is_a_problem_that_names_the_service() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Nobody listens on it, and nobody else can while it is bound.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = held.local_addr().unwrap();
     let unreachable = relay(Peer::new("catalog", &format!("http://{nobody}")).unwrap()).await;
     assert_eq!((problem(&unreachable).status, problem(&unreachable).service.as_deref()), (503, Some("catalog")));
 
