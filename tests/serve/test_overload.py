@@ -12,7 +12,7 @@ from served import Served
 
 Serve = Callable[..., Served]
 
-#: What the handbook states (docs/hosting/overload.md); a test's bound is five times that.
+#: What the handbook aims at (docs/hosting/overload.md); the bound of a test is five times that.
 STATED_P99, STATED_MANAGEMENT = 1.0, 0.05
 
 ASGI = """
@@ -56,9 +56,13 @@ def application(request: pytest.FixtureRequest, folder: Path) -> str:
     return str(request.param)
 
 
+def counted(served: Served, *names: str) -> float:
+    lines = served.get("/-/metrics")[1].splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.split("{")[0] in names)
+
+
 def shed(served: Served) -> float:
-    text = served.get("/-/metrics")[1]
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("pinnace_requests_shed_total{"))
+    return counted(served, "pinnace_requests_shed_total")
 
 
 def test_at_twice_the_capacity_the_rest_is_refused_and_everything_else_stays_fast(
@@ -75,7 +79,10 @@ def test_at_twice_the_capacity_the_rest_is_refused_and_everything_else_stays_fas
     assert seen.quantile(0.99) < STATED_P99 * 5
     assert management.statuses == {200}
     assert management.quantile(0.9) < STATED_MANAGEMENT * 5
-    assert shed(served) == len(seen.refused), "the metrics say how many"
+    # Before the overload shows, threads on a slow machine may meet a full queue.
+    refused = counted(served, "pinnace_requests_shed_total", "pinnace_requests_rejected_total")
+    assert refused == len(seen.refused), "the metrics say how many"
+    assert shed(served) > 0
     assert served.get("/work") == (200, "ok")
 
 
