@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use pyo3::intern;
@@ -15,11 +16,15 @@ use tokio::sync::Notify;
 use super::answers::Answers;
 use super::{Application, Job, respond};
 
+/// For how long a thread leaves the interpreter's lock to one that gets on without it.
+const GIVE_WAY: Duration = Duration::from_millis(1);
+
 /// A queue and those who serve it.
 #[derive(Debug)]
 pub(super) struct Pool {
     state: Mutex<State>,
     filled: Condvar,
+    emptied: Condvar,
     rested: Notify,
     capacity: usize,
     threads: usize,
@@ -35,6 +40,8 @@ struct State {
     asleep: usize,
     /// Whether a thread is on its way to the queue: awake, and waiting for the interpreter's lock.
     coming: bool,
+    /// Jobs that were done, ever.
+    finished: u64,
     closed: bool,
 }
 
@@ -55,6 +62,7 @@ impl Pool {
         let pool = Arc::new(Self {
             state: Mutex::default(),
             filled: Condvar::new(),
+            emptied: Condvar::new(),
             rested: Notify::new(),
             capacity: usize::try_from(queue).unwrap_or(usize::MAX),
             threads: usize::try_from(threads).unwrap_or(usize::MAX),
@@ -114,10 +122,13 @@ impl Pool {
         let mut state = self.state.lock();
         let job = state.jobs.pop_front()?;
         state.busy += 1;
-        let wakes = state.calls_another();
+        let (wakes, is_empty) = (state.calls_another(), state.jobs.is_empty());
         drop(state);
         if wakes {
             self.filled.notify_one();
+        }
+        if is_empty {
+            self.emptied.notify_one();
         }
         Some(job)
     }
@@ -127,14 +138,16 @@ impl Pool {
         let goes_on = {
             let mut state = self.state.lock();
             state.busy -= 1;
+            state.finished = state.finished.wrapping_add(1);
             !state.jobs.is_empty()
         };
         self.answers.settle(goes_on);
         self.rested.notify_waiters();
     }
 
-    /// Sleeps until there may be a job; false at the end. Called without the interpreter's lock.
-    fn sleep(&self) -> bool {
+    /// Sleeps until there may be a job, and says how many were done by then; nothing at the end. Called without the
+    /// interpreter's lock.
+    fn sleep(&self) -> Option<u64> {
         let mut state = self.state.lock();
         state.asleep += 1;
         while state.jobs.is_empty() && !state.closed {
@@ -143,12 +156,25 @@ impl Pool {
         }
         state.asleep -= 1;
         state.coming = true;
-        !state.jobs.is_empty()
+        (!state.jobs.is_empty()).then_some(state.finished)
     }
 
-    /// A thread that was on its way has the interpreter's lock.
-    fn arrive(&self) {
-        self.state.lock().coming = false;
+    /// A thread that was on its way since so many jobs were done has the interpreter's lock. False where it took that from
+    /// one that gets on with its jobs: it has to give the lock back, or both would be in the middle of a job and wait for it.
+    fn arrives(&self, since: u64) -> bool {
+        let mut state = self.state.lock();
+        let gets_on = state.busy > 0 && !state.jobs.is_empty() && state.finished != since;
+        state.coming = gets_on;
+        !gets_on
+    }
+
+    /// The mark for [`Self::arrives`], after the pause of a thread that has given way. Called without the interpreter's lock.
+    fn give_way(&self) -> u64 {
+        let mut state = self.state.lock();
+        if !state.jobs.is_empty() {
+            self.emptied.wait_for(&mut state, GIVE_WAY);
+        }
+        state.finished
     }
 }
 
@@ -171,10 +197,9 @@ impl PoolThread {
                 respond::answer(py, &self.application, &self.pool.answers, job);
                 self.pool.done();
             }
-            let goes_on = py.detach(|| self.pool.sleep());
-            self.pool.arrive();
-            if !goes_on {
-                return;
+            let Some(mut since) = py.detach(|| self.pool.sleep()) else { return };
+            while !self.pool.arrives(since) {
+                since = py.detach(|| self.pool.give_way());
             }
         }
     }
