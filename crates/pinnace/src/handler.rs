@@ -21,7 +21,6 @@ use crate::Stopping;
 use crate::condition::Condition;
 use crate::grpc::{Calls, is_grpc};
 use crate::observed::observe;
-use crate::unread::{Lent, lend};
 
 /// Answers the requests of a service.
 #[derive(Clone, Debug)]
@@ -73,24 +72,20 @@ impl Hosted {
         }
         let method = request.method().clone();
         let observation = Observation::begin(&self.observer, id.clone(), method.clone(), request.uri().path(), peer);
-        let (head, body) = request.into_parts();
-        let (body, rest) = lend(body, head.version, &head.headers);
-        let calls = self.calls_for(&head.headers);
-        let mut response = match calls {
+        let mut response = match self.calls_for(request.headers()) {
             // Each message of a call has a limit of its own; a stream of them has none.
             Some(calls) => {
-                let request = Request::from_parts(head, axum::body::Body::new(body));
+                let request = request.map(axum::body::Body::new);
                 within_request(id.clone(), calls.answer(request)).await.map(Body::boxed)
             }
-            None => within_request(id.clone(), self.route(Request::from_parts(head, body), &id)).await,
+            None => within_request(id.clone(), self.route(request, &id)).await,
         };
         answer_request_id(&id, response.headers_mut());
-        rest.settle(&mut response).await;
         observe(response, &method, observation)
     }
 
     /// The author's routes answer, within the limit of a body.
-    async fn route(&self, request: Request<Lent>, id: &RequestId) -> Response<Body> {
+    async fn route(&self, request: Request<RequestBody>, id: &RequestId) -> Response<Body> {
         if let Some(announced) = request.body().size_hint().exact().filter(|bytes| *bytes > self.body_limit as u64) {
             let detail = format!("the body has {announced} bytes, the limit is {}", self.body_limit);
             return problem_response(&Problem::new(ErrorCode::TooLarge, detail).with_request_id(id.clone()));

@@ -88,7 +88,6 @@ mod peer;
 mod registration;
 mod service;
 mod signals;
-mod unread;
 
 pub use axum;
 pub use condition::Stopping;
