@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +16,10 @@ use pinnace_http::client::{Client, ClientConfig};
 use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+
+use support::bound;
 
 /// Tells what it got, echoes what it is sent, stays silent, or upgrades.
 #[derive(Clone)]
@@ -196,14 +200,6 @@ async fn a_websocket_passes_and_no_other_upgrade_does() {
     let h2c = Request::get("/x").header("connection", "upgrade, http2-settings").header("upgrade", "h2c");
     let (_, told) = send(address, h2c, Body::empty()).await;
     assert_eq!(told["headers"].get("upgrade"), None);
-}
-
-/// An address where nobody listens, and nobody else can while the socket lives.
-fn bound() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +17,9 @@ use pinnace_http::client::{Client, ClientConfig};
 use pinnace_http::{Body, Connection, Drain, Handler, Listener, RequestBody, Server, ServerConfig};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
+
+use support::bound;
 
 /// Says its name.
 #[derive(Clone)]
@@ -126,14 +130,6 @@ async fn broken(how: Broken) -> SocketAddr {
         }
     });
     address
-}
-
-/// An address where nobody listens, and nobody else can while the socket lives.
-fn bound() -> (TcpSocket, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    (socket, address)
 }
 
 #[tokio::test]
