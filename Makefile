@@ -77,6 +77,7 @@ lint: needs $(TEST_ENV)/ready
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/peers/rs-consul/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package pinnace-python --features abi3 -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo xtask check
 	cargo deny check bans licenses sources

@@ -27,6 +27,7 @@ pub(crate) struct Starter {
 
 impl Starter {
     /// Makes tasks on this loop.
+    #[cfg_attr(feature = "abi3", expect(clippy::unnecessary_wraps, reason = "what takes first steps may fail"))]
     pub(crate) fn new(py: Python<'_>, event_loop: &Py<PyAny>) -> PyResult<Self> {
         Ok(Self {
             event_loop: event_loop.clone_ref(py),

@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use parking_lot::Mutex;
 use pinnace_types::{ErrorCode, RequestId};
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
-use pyo3::{ffi, intern};
 use tokio::sync::{mpsc, oneshot};
 
 use super::answers::Answers;
@@ -55,19 +55,18 @@ enum Next {
     Enough,
 }
 
-/// Runs one job.
-pub(super) fn answer(py: Python<'_>, application: &Application, answers: &Arc<Answers>, job: Job) {
-    let id = job.parts.extensions.get::<RequestIdentity>().map(|identity| identity.0.clone());
-    if let Some(place) = job.parts.extensions.get::<Place>() {
-        place.0.start(tokio::time::Instant::now());
-    }
+/// Runs one job in a context of its own.
+#[cfg(not(feature = "abi3"))]
+pub(super) fn answer(py: Python<'_>, application: &Arc<Application>, answers: &Arc<Answers>, job: Job) {
+    use pyo3::ffi;
+
     // SAFETY: the thread is attached; the context is entered and left on this thread, in pairs, below.
     let context = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyContext_CopyCurrent()) };
     let entered = context.as_ref().is_some_and(|context| {
         // SAFETY: it is a context, and nobody has entered this fresh copy.
         unsafe { ffi::PyContext_Enter(context.as_ptr()) == 0 }
     });
-    serve(py, application, answers, job, id.as_ref());
+    serve(py, application, answers, job);
     if let (true, Some(context)) = (entered, context) {
         // SAFETY: it was entered above on this thread.
         if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
@@ -76,7 +75,42 @@ pub(super) fn answer(py: Python<'_>, application: &Application, answers: &Arc<An
     }
 }
 
-fn serve(py: Python<'_>, application: &Application, answers: &Arc<Answers>, job: Job, id: Option<&RequestId>) {
+/// Runs one job in a context of its own, which the limited API enters by Python's own `Context.run` alone.
+#[cfg(feature = "abi3")]
+pub(super) fn answer(py: Python<'_>, application: &Arc<Application>, answers: &Arc<Answers>, job: Job) {
+    /// What the context runs, once.
+    #[pyclass(frozen, module = "pinnace_runtime._native")]
+    struct Run {
+        application: Arc<Application>,
+        answers: Arc<Answers>,
+        job: Mutex<Option<Job>>,
+    }
+
+    #[pymethods]
+    impl Run {
+        fn __call__(&self, py: Python<'_>) {
+            let job = self.job.lock().take();
+            if let Some(job) = job {
+                serve(py, &self.application, &self.answers, job);
+            }
+        }
+    }
+
+    let (application, answers) = (Arc::clone(application), Arc::clone(answers));
+    let ran = Bound::new(py, Run { application, answers, job: Mutex::new(Some(job)) }).and_then(|run| {
+        let context = py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "copy_context"))?;
+        context.call_method1(intern!(py, "run"), (run,))
+    });
+    if let Err(error) = ran {
+        error.print(py);
+    }
+}
+
+fn serve(py: Python<'_>, application: &Application, answers: &Arc<Answers>, job: Job) {
+    if let Some(place) = job.parts.extensions.get::<Place>() {
+        place.0.start(tokio::time::Instant::now());
+    }
+    let id = job.parts.extensions.get::<RequestIdentity>().map(|identity| identity.0.clone());
     let environ = environ::build(py, application, &job);
     let Job { parts, body, answer, .. } = job;
     let exchange = Arc::new(Exchange {
@@ -94,9 +128,9 @@ fn serve(py: Python<'_>, application: &Application, answers: &Arc<Answers>, job:
     });
     if let Err(error) = outcome {
         if !error.is_instance_of::<ClientDisconnected>(py) {
-            report(py, application, &error, id);
+            report(py, application, &error, id.as_ref());
         }
-        exchange.fail(id);
+        exchange.fail(id.as_ref());
     }
 }
 
