@@ -53,7 +53,9 @@ build-dev: needs
 SOAK_COMMAND = $(PYTHON) tests/soak/soak.py --binary $(TARGET)/release/pinnace \
 	--generator $(TARGET)/release/pinnace-load --folder $(TARGET)/soak
 
+# Without a scenario, what is thrown at the HTTP/1 codec for long as well.
 soak: shop
+	$(if $(SOAK),,cargo test --release --package pinnace-http --lib -- --ignored nonsense)
 	$(SOAK_COMMAND) --log tests/soak/log.jsonl $(SOAK)
 
 soak-short: shop

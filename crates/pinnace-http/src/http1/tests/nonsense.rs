@@ -1,8 +1,7 @@
 //! Bytes that were broken by a seed: nothing panics, nothing depends on how it is cut, and what is taken is read by httparse
 //! in the same way.
 //!
-//! The corpus is the table of cases. A run is short and always the same; `make soak` runs the ignored ones, for as long as
-//! it likes.
+//! The corpus is the table of cases. A run is short and always the same; `make soak` runs the long ones in release mode.
 
 use super::LIMITS;
 use super::cases::CASES;
@@ -143,7 +142,7 @@ fn broken_chunks_are_read_in_one_way_or_refused() {
 }
 
 #[test]
-#[ignore = "a part of `make soak`"]
+#[ignore = "millions of inputs: `make soak` runs it"]
 fn broken_heads_for_long() {
     for seed in 1..=400 {
         throw(seed * 7919, 20_000, &heads());
@@ -151,7 +150,7 @@ fn broken_heads_for_long() {
 }
 
 #[test]
-#[ignore = "a part of `make soak`"]
+#[ignore = "millions of inputs: `make soak` runs it"]
 fn broken_chunks_for_long() {
     for seed in 1..=400 {
         throw(seed * 104_729, 20_000, &chunks());
